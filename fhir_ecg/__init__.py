@@ -1,0 +1,5 @@
+"""fhir-ecg: a second reader for 12-lead ECGs, between FHIR and a PyTorch classifier."""
+
+from importlib.metadata import version
+
+__version__ = version("fhir-ecg")

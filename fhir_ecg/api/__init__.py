@@ -1,0 +1,1 @@
+"""Flask: thin blueprints that turn HTTP into a use case and back."""

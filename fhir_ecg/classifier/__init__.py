@@ -1,0 +1,1 @@
+"""The network, its preprocessing, weights, inference and decision."""

@@ -1,0 +1,1 @@
+"""PTB-XL, the training loop, metrics, calibration and evaluation."""

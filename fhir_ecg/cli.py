@@ -1,0 +1,2 @@
+"""The `fhir-ecg` command; each subcommand a few lines."""
+import click

@@ -1,0 +1,75 @@
+"""Which lead a component is: the codings of leads, and what its texts say of them.
+
+MDC numbers are not consecutive: 131072 + 256 + id for potentials, 131072 + id for leads, where III, aVR, aVL
+and aVF have the ids 61 to 64 (ISO/IEEE 11073-10101).
+"""
+
+import csv
+import re
+from importlib.resources import files
+from typing import Any
+
+from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead
+from fhir_ecg.fhir.outcome import Problem
+
+MDC = "urn:iso:std:iso:11073:10101"
+_SYSTEMS = {
+    MDC: ("mdc_elec_potl", "mdc_lead"),
+    "urn:oid:2.16.840.1.113883.6.24": ("mdc_elec_potl", "mdc_lead"),
+    "http://snomed.info/sct": ("snomed",),
+}
+
+_NAME = re.compile(r"(?<![A-Za-z0-9])(III|II|I|aVR|aVL|aVF|V[1-6])(?![A-Za-z0-9])", re.IGNORECASE)
+_BY_NAME = {lead.upper(): lead for lead in TWELVE_LEADS}
+
+
+def _read() -> list[dict[str, str]]:
+    with files(__package__).joinpath("leads.csv").open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+_ROWS = _read()
+_BY_CODE: dict[tuple[str, str], Lead] = {
+    (system, row[column]): Lead(row["lead"]) for system, columns in _SYSTEMS.items() for column in columns for row in _ROWS
+}
+_POTENTIAL = {Lead(row["lead"]): row["mdc_elec_potl"] for row in _ROWS}
+
+
+def lead_code(lead: Lead) -> dict[str, Any]:
+    """Code a lead as MDC writes its electric potential."""
+    display = f"MDC_ECG_ELEC_POTL_{lead.upper()}"
+    return {"coding": [{"system": MDC, "code": _POTENTIAL[lead], "display": display}], "text": f"Lead {lead}"}
+
+
+def identify_lead(code: dict[str, Any]) -> Lead | Problem:
+    """Find the lead that a component's code names; every coding and text must agree on it.
+
+    Returns:
+        The lead, or a problem whose expression is relative to the component.
+    """
+    codings = code.get("coding") or []
+    coded = {
+        (str(coding.get("code")), lead)
+        for coding in codings
+        if (lead := _BY_CODE.get((coding.get("system"), coding.get("code"))))
+    }
+    named = {
+        (text, lead)
+        for text in (code.get("text"), *(coding.get("display") for coding in codings))
+        if text and (lead := _named_lead(text))
+    }
+    if not coded:
+        shown = ", ".join(f"{c.get('system')}|{c.get('code')}"[:80] for c in codings) or "no coding"
+        text = f"The component's code ({shown}) is no lead known here. Code it in {MDC}, such as 131329 for lead I."
+        return Problem("code-invalid", text, "code")
+    leads = {lead for _, lead in coded | named}
+    if len(leads) > 1:
+        sides = " but ".join(f"{text!r} means {lead}" for text, lead in sorted(coded | named))
+        return Problem("value", f"The component's code contradicts itself: {sides}. Correct the wrong one.", "code")
+    return leads.pop()
+
+
+def _named_lead(text: str) -> Lead | None:
+    """Read a lead's name out of a display; None where it names none, or several."""
+    names = {_BY_NAME[name.upper()] for name in _NAME.findall(text.replace("_", " "))}
+    return names.pop() if len(names) == 1 else None

@@ -1,0 +1,1 @@
+"""The use cases, a module each: submit, classify, read and search."""

@@ -1,0 +1,1 @@
+"""Tables, repositories, the unit of work. Only this package knows SQL."""
