@@ -1,2 +1,189 @@
-"""The `fhir-ecg` command; each subcommand a few lines."""
+"""The `fhir-ecg` command; each subcommand a few lines.
+
+Exit status: 0 done and sound; 1 the answer is no; 2 wrong use.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
+from pydantic import ValidationError
+
+from fhir_ecg import __version__
+from fhir_ecg.settings import Settings
+
+_HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+_PORT = click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on."
+)
+_PTBXL = click.option(
+    "--ptbxl",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of PTB-XL.",
+)
+
+
+class Fault(click.ClickException):
+    """An answer of no, with what to do next; exit status 1."""
+
+    exit_code = 1
+
+
+def _settings() -> Settings:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        lines = "; ".join(
+            f"FHIR_ECG_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        raise click.UsageError(f"the settings are wrong: {lines}") from error
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Alembic reports each connection, kombu each reconnection; neither is news at INFO.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return settings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Read 12-lead ECGs out of FHIR Observations and answer with DiagnosticReports.
+
+    The readings are unconfirmed machine output: they support a clinician and replace none.
+    """
+
+
+@main.command()
+@_HOST
+@_PORT
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Where the database and broker live."
+)
+def serve(host: str, port: int, data_dir: Path | None) -> None:
+    """Run the whole service on this machine: web and worker, SQLite, no server needed."""
+    from fhir_ecg.commands.serve import serve_all
+
+    if data_dir is not None:
+        os.environ["FHIR_ECG_DATA_DIR"] = str(data_dir.absolute())
+    sys.exit(serve_all(_settings(), host, port))
+
+
+@main.command()
+@_HOST
+@_PORT
+def web(host: str, port: int) -> None:
+    """Run the web process alone."""
+    from fhir_ecg.commands.serve import run_web
+
+    run_web(_settings(), host, port)
+
+
+@main.command()
+def worker() -> None:
+    """Run a worker alone; start as many as there are cores to spare."""
+    from fhir_ecg.commands.serve import run_worker
+
+    run_worker(_settings())
+
+
+@main.command()
+def demo() -> None:
+    """Start the service, send the shipped example ECGs as an EHR would, and print their reports."""
+    from fhir_ecg.commands.demo import run_demo
+
+    sys.exit(run_demo())
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def classify(files: Sequence[Path]) -> None:
+    """Read ECGs without a server; one DiagnosticReport as JSON on a line for each.
+
+    FILES are Observations or Bundles as JSON, or WFDB records (with or without .hea).
+    """
+    from fhir_ecg.commands.classify import classify_files
+
+    sys.exit(0 if classify_files(files, _settings()) else 1)
+
+
+@main.command("to-fhir")
+@click.argument("record", type=click.Path(path_type=Path))
+@click.option("--fhir-version", type=click.Choice(["4.0"]), default="4.0", show_default=True)
+@click.option("--hz", type=click.FloatRange(50, 2000), help="Resample to so many samples a second.")
+@click.option("--subject", help="Reference of the patient, such as Patient/123.")
+def to_fhir(record: Path, fhir_version: str, hz: float | None, subject: str | None) -> None:
+    """Write a WFDB record as an Observation."""
+    from fhir_ecg.commands.to_fhir import record_as_observation
+
+    del fhir_version  # one choice so far
+    click.echo(record_as_observation(record, hz, subject))
+
+
+@main.command()
+@click.argument("name")
+def token(name: str) -> None:
+    """Make a bearer token for a client, and the entry of FHIR_ECG_CLIENTS that lets it in."""
+    from fhir_ecg.api.authorisation import new_token
+
+    secret, digest = new_token()
+    click.echo(f"Give the client this token; it is shown only now:\n  {secret}\n")
+    click.echo(f'Add the client to FHIR_ECG_CLIENTS:\n  FHIR_ECG_CLIENTS=\'{{"{name}": "{digest}"}}\'')
+
+
+@main.group()
+def db() -> None:
+    """Keep the database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database to the tables of this version."""
+    from fhir_ecg.store.engine import open_engine
+    from fhir_ecg.store.migrations import upgrade as run_migrations
+
+    click.echo(f"The database is at revision {run_migrations(open_engine(_settings().database_url))}.")
+
+
+@main.group()
+def weights() -> None:
+    """Look at models."""
+
+
+@weights.command()
+def show() -> None:
+    """Print the manifest of the model in use and the SHA-256 of its weights."""
+    from fhir_ecg.commands.weights import describe_weights
+
+    click.echo(describe_weights(_settings()))
+
+
+@main.command()
+@_PTBXL
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML file of the run."
+)
+@click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs/latest"),
+    show_default=True,
+)
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; all of them if not set.")
+def train(ptbxl: Path, config: Path | None, run_dir: Path, threads: int | None) -> None:
+    """Train a model on PTB-XL; interrupted, the same command goes on."""
+    from fhir_ecg.commands.train import train_model
+
+    click.echo(train_model(ptbxl, config, run_dir, threads))
+
+
+@main.command()
+@_PTBXL
+@click.option("--folds", default="9", show_default=True, help="Folds to evaluate on, separated by commas.")
+def evaluate(ptbxl: Path, folds: str) -> None:
+    """Measure the model in use on PTB-XL."""
+    from fhir_ecg.commands.train import evaluate_model
+
+    click.echo(evaluate_model(ptbxl, [int(fold) for fold in folds.split(",")], _settings()))

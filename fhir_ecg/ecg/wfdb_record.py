@@ -43,7 +43,9 @@ def read_wfdb(path: Path) -> WfdbRecord:
         raise UnreadableRecordError(f"{stem} is no readable WFDB record: {error}") from error
     leads = {}
     resolutions = []
-    for column, (name, unit, gain) in enumerate(zip(record.sig_name, record.units, record.adc_gain, strict=True)):
+    for column, (name, unit, gain) in enumerate(
+        zip(record.sig_name, record.units, record.adc_gain, strict=True)
+    ):
         if (lead := _BY_NAME.get(name.upper())) is None:
             continue
         if (scale := _TO_MILLIVOLTS.get(unit.lower())) is None:
@@ -55,7 +57,9 @@ def read_wfdb(path: Path) -> WfdbRecord:
     )
 
 
-def _recording(stem: Path, leads: dict[Lead, np.ndarray[tuple[int, ...], np.dtype[np.float64]]], rate: float) -> Recording:
+def _recording(
+    stem: Path, leads: dict[Lead, np.ndarray[tuple[int, ...], np.dtype[np.float64]]], rate: float
+) -> Recording:
     if missing := missing_leads(set(leads)):
         raise UnreadableRecordError(f"{stem} lacks leads {', '.join(missing)}; a 12-lead ECG is needed")
     twelve, derived = complete_leads(leads)

@@ -9,8 +9,8 @@ from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ, Recording
 from fhir_ecg.fhir.lead_coding import identify_lead, lead_code
 from fhir_ecg.fhir.outcome import Problem, UnprocessableError
 from fhir_ecg.fhir.sampled_data import (
-    Samples,
     SampledDataError,
+    Samples,
     decode_sampled_data,
     encode_sampled_data,
 )
@@ -18,7 +18,11 @@ from fhir_ecg.fhir.sampled_data import (
 STATUSES = (
     "registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown",
 )  # fmt: skip
-_UNREADABLE_STATUSES = {"registered": "has no result yet", "cancelled": "was cancelled", "entered-in-error": "is void"}
+_UNREADABLE_STATUSES = {
+    "registered": "has no result yet",
+    "cancelled": "was cancelled",
+    "entered-in-error": "is void",
+}
 
 
 def read_recording(observation: dict[str, Any]) -> Recording:
@@ -164,7 +168,9 @@ def _shape_problems(place: dict[Lead, int], leads: dict[Lead, Samples]) -> list[
     for lead, samples in leads.items():
         value = f"Observation.component[{place[lead]}].value.ofType(SampledData)"
         if not np.isclose(samples.sampling_rate, first.sampling_rate, rtol=1e-9):
-            text = f"Lead {lead} has {samples.sampling_rate:g} Hz, lead {first_lead} {first.sampling_rate:g} Hz."
+            text = (
+                f"Lead {lead} has {samples.sampling_rate:g} Hz, lead {first_lead} {first.sampling_rate:g} Hz."
+            )
             problems.append(Problem("value", text, f"{value}.period"))
         if len(samples.millivolts) != len(first.millivolts):
             text = f"Lead {lead} has {len(samples.millivolts)} samples, lead {first_lead} {len(first.millivolts)}."

@@ -30,7 +30,10 @@ def _read() -> list[dict[str, str]]:
 
 _ROWS = _read()
 _BY_CODE: dict[tuple[str, str], Lead] = {
-    (system, row[column]): Lead(row["lead"]) for system, columns in _SYSTEMS.items() for column in columns for row in _ROWS
+    (system, row[column]): Lead(row["lead"])
+    for system, columns in _SYSTEMS.items()
+    for column in columns
+    for row in _ROWS
 }
 _POTENTIAL = {Lead(row["lead"]): row["mdc_elec_potl"] for row in _ROWS}
 
@@ -65,7 +68,9 @@ def identify_lead(code: dict[str, Any]) -> Lead | Problem:
     leads = {lead for _, lead in coded | named}
     if len(leads) > 1:
         sides = " but ".join(f"{text!r} means {lead}" for text, lead in sorted(coded | named))
-        return Problem("value", f"The component's code contradicts itself: {sides}. Correct the wrong one.", "code")
+        return Problem(
+            "value", f"The component's code contradicts itself: {sides}. Correct the wrong one.", "code"
+        )
     return leads.pop()
 
 

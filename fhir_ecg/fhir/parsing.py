@@ -30,6 +30,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
     Raises:
         MalformedError: Not UTF-8, no JSON, no object, a name twice in one object, NaN, or nested too deeply.
     """
+    if b"\0" in body or b"\\u0000" in body:
+        raise _malformed("The body holds a NUL character, which no FHIR string may.")
     try:
         document = json.loads(
             body.decode("utf-8"),
@@ -53,9 +55,10 @@ def parse_json(body: bytes) -> dict[str, Any]:
     return document
 
 
-def serialise(resource: dict[str, Any]) -> bytes:
+def serialise(resource: dict[str, Any], *, pretty: bool = False) -> bytes:
     """Write a resource as JSON; Decimals keep their digits."""
-    return orjson.dumps(resource, default=_decimal_as_written)
+    option = orjson.OPT_INDENT_2 if pretty else None
+    return orjson.dumps(resource, default=_decimal_as_written, option=option)
 
 
 def check_observation(resource: dict[str, Any]) -> None:
@@ -70,7 +73,9 @@ def check_observation(resource: dict[str, Any]) -> None:
         shown = kind[:64] if isinstance(kind, str) else None
         named = f"a resource of type {shown!r}" if shown else "no FHIR resource (resourceType is missing)"
         raise MalformedError(
-            Problem("invalid", f"The body is {named}; an Observation belongs here.", "Observation.resourceType")
+            Problem(
+                "invalid", f"The body is {named}; an Observation belongs here.", "Observation.resourceType"
+            )
         )
     try:
         Observation.model_validate(resource)
@@ -104,7 +109,9 @@ def _object_of_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _malformed(f"The name {twice[:64]!r} stands twice in one JSON object; which one is meant is unclear.")
+        raise _malformed(
+            f"The name {twice[:64]!r} stands twice in one JSON object; which one is meant is unclear."
+        )
     return document
 
 
@@ -133,5 +140,7 @@ def _problems(error: ValidationError) -> list[Problem]:
             f"{detail['msg']}.".replace("..", "."),
             fhirpath("Observation", detail["loc"]),
         )
-        for detail in error.errors(include_input=False, include_url=False, include_context=False)[:_MAXIMUM_PROBLEMS]
+        for detail in error.errors(include_input=False, include_url=False, include_context=False)[
+            :_MAXIMUM_PROBLEMS
+        ]
     ]

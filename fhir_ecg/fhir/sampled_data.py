@@ -96,7 +96,9 @@ def encode_sampled_data(
 def _millivolts_per_unit(origin: dict[str, Any], problems: list[Problem]) -> Decimal | None:
     code, text, system = origin.get("code"), origin.get("unit"), origin.get("system")
     if code is not None and system not in (None, UCUM):
-        problems.append(Problem("code-invalid", f"The unit's system is {system}; send {UCUM}.", "origin.system"))
+        problems.append(
+            Problem("code-invalid", f"The unit's system is {system}; send {UCUM}.", "origin.system")
+        )
         return None
     unit = code if code is not None else _UNIT_TEXTS.get(str(text))
     if unit not in _MILLIVOLTS:
@@ -114,7 +116,9 @@ def _unknown_unit(code: str | None, text: str | None) -> Problem:
         return Problem("required", "The origin has no unit. State it in UCUM: mV or uV.", "origin.code")
     where = "origin.code" if code is not None else "origin.unit"
     shown = str(code if code is not None else text)[:40]
-    return Problem("code-invalid", f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV.", where)
+    return Problem(
+        "code-invalid", f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV.", where
+    )
 
 
 def _number(
@@ -141,7 +145,9 @@ def _number(
 def _raw_samples(sampled: dict[str, Any], problems: list[Problem]) -> NDArray[np.float64] | None:
     data = sampled.get("data")
     if not isinstance(data, str) or not data:
-        problems.append(Problem("required", "data is missing or empty. Send at least 10 s of samples.", "data"))
+        problems.append(
+            Problem("required", "data is missing or empty. Send at least 10 s of samples.", "data")
+        )
         return None
     match = _DATA.match(data)
     end = match.end() if match else 0

@@ -1,9 +1,9 @@
 """What a training run is made of; one TOML file a run, every value with its default here."""
 
+import tomllib
 from pathlib import Path
 from typing import Self
 
-import tomllib
 from pydantic import BaseModel, ConfigDict, Field
 
 from fhir_ecg.classifier.preprocessing import PreprocessingName

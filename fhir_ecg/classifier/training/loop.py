@@ -151,7 +151,9 @@ def _refresh_statistics(run: Run, training: PtbXl, batches: int = 40, size: int 
 
 
 @torch.inference_mode()
-def predict_logits(network: torch.nn.Module, leads: NDArray[np.float32], size: int = 128) -> NDArray[np.float64]:
+def predict_logits(
+    network: torch.nn.Module, leads: NDArray[np.float32], size: int = 128
+) -> NDArray[np.float64]:
     """Compute the logits (records, statements) of whole records."""
     network.eval()
     parts = [network(torch.from_numpy(leads[i : i + size])) for i in range(0, len(leads), size)]

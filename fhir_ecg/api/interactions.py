@@ -1,0 +1,104 @@
+"""The FHIR interactions. https://hl7.org/fhir/R4/http.html"""
+
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException, NotFound
+
+from fhir_ecg.api.answers import base_url, fhir_response, with_version
+from fhir_ecg.api.negotiation import preferences, require_json_accepted, require_json_body
+from fhir_ecg.fhir.bundle import searchset
+from fhir_ecg.fhir.capability import capability_statement
+from fhir_ecg.fhir.outcome import MalformedError, Problem, operation_outcome
+from fhir_ecg.fhir.report import instant
+from fhir_ecg.fhir.search import CURSOR, parse_search
+from fhir_ecg.fhir.search_parameters import SEARCHABLE_TYPES
+from fhir_ecg.fhir.terminology import code_systems
+from fhir_ecg.service import read as reading
+from fhir_ecg.service.application import Application, now
+from fhir_ecg.service.submit import record_refusal, submit
+
+blueprint = Blueprint("fhir", __name__, url_prefix="/fhir")
+blueprint.before_request(require_json_accepted)
+
+_STORED_TYPES = ", ".join(SEARCHABLE_TYPES).replace(" ", "")
+_CODE_SYSTEMS = code_systems()
+_STARTED = instant(now())
+
+
+def _application() -> Application:
+    application: Application = current_app.extensions["fhir_ecg"]
+    return application
+
+
+@blueprint.get("/metadata")
+def metadata() -> Response:
+    """Declare what works."""
+    secured = bool(current_app.extensions["fhir_ecg_settings"].clients)
+    statement = capability_statement(base_url(), _application().software_version, _STARTED, secured=secured)
+    return fhir_response(statement)
+
+
+@blueprint.post("/Observation")
+def create_observation() -> Response:
+    """Take an ECG in."""
+    try:
+        require_json_body()
+        body = request.get_data(cache=False)
+    except HTTPException as error:
+        refusal = MalformedError(Problem("processing", error.description or error.name))
+        record_refusal(_application(), refusal, g.caller)
+        raise
+    accepted = submit(_application(), body, g.caller)
+    wanted = preferences().get("return", "representation")
+    report_url = f"{base_url()}/{accepted.report.reference}"
+    if wanted == "minimal":
+        response = fhir_response(None, 201)
+    elif wanted == "OperationOutcome":
+        text = f"The ECG is stored and will be read; poll {report_url}"
+        response = fhir_response(
+            operation_outcome([Problem("informational", text, severity="information")]), 201
+        )
+    else:
+        response = fhir_response(accepted.observation.content, 201)
+    response.headers["Location"] = f"{base_url()}/{accepted.observation.versioned_reference}"
+    response.headers["Link"] = f'<{report_url}>; rel="related"'
+    return with_version(response, accepted.observation)
+
+
+@blueprint.get(f"/<any({_STORED_TYPES}):kind>/<identity>")
+@blueprint.get(f"/<any({_STORED_TYPES}):kind>/<identity>/_history/<int:version>")
+def read(kind: str, identity: str, version: int | None = None) -> Response:
+    """Read a resource, or one version of it."""
+    stored = reading.read(_application(), kind, identity, g.caller, version)
+    if stored is None:
+        shown = f"{kind}/{identity[:64]}" + (f"/_history/{version}" if version is not None else "")
+        raise NotFound(f"{shown} is not stored here.")
+    response = with_version(fhir_response(stored.content), stored)
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get(f"/<any({_STORED_TYPES}):kind>")
+def search(kind: str) -> Response:
+    """Search resources of a type."""
+    base = base_url()
+    # A reference may be written with this server's address before it.
+    query = [(name, value.replace(f"{base}/", "")) for name, value in request.args.items(multi=True)]
+    lenient = preferences().get("handling") == "lenient"
+    parsed = parse_search(kind, query, lenient=lenient)
+    result = reading.search(_application(), parsed, g.caller)
+    own = f"{base}/{kind}?{urlencode(parsed.applied)}" if parsed.applied else f"{base}/{kind}"
+    following = None
+    if result.next_cursor:
+        following = f"{base}/{kind}?{urlencode([*parsed.applied, (CURSOR, result.next_cursor)])}"
+    bundle = searchset(base, [stored.content for stored in result.resources], result.total, own, following)
+    return fhir_response(bundle)
+
+
+@blueprint.get("/CodeSystem/<identity>")
+def read_code_system(identity: str) -> Response:
+    """Read one of our code systems."""
+    if identity not in _CODE_SYSTEMS:
+        raise NotFound(f"CodeSystem/{identity[:64]} is not here; there are {', '.join(_CODE_SYSTEMS)}.")
+    return fhir_response(_CODE_SYSTEMS[identity])

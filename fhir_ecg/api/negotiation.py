@@ -1,0 +1,52 @@
+"""Which formats and versions a request offers and wants. https://hl7.org/fhir/R4/http.html#mime-type"""
+
+from typing import Literal
+
+from flask import request
+from werkzeug.exceptions import NotAcceptable, UnsupportedMediaType
+from werkzeug.http import parse_options_header
+
+_JSON = ("application/fhir+json", "application/json", "text/json")
+_FORMATS = {*_JSON, "json"}
+_R4 = ("4.0", "4.0.1")
+Return = Literal["minimal", "representation", "OperationOutcome"]
+
+
+def require_json_body() -> None:
+    """Refuse a body that is not announced as FHIR R4 JSON.
+
+    Raises:
+        UnsupportedMediaType: It is announced as something else, or not at all.
+    """
+    media_type, options = parse_options_header(request.headers.get("Content-Type"))
+    if media_type not in _JSON:
+        raise UnsupportedMediaType(
+            f"The body is announced as {media_type[:80] or 'nothing'}; send Content-Type: application/fhir+json."
+        )
+    if (version := options.get("fhirversion", options.get("fhirVersion", "4.0"))) not in _R4:
+        raise UnsupportedMediaType(f"fhirVersion {version[:20]} is not read here; send R4 (fhirVersion=4.0).")
+    if options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise UnsupportedMediaType("FHIR JSON is sent as UTF-8.")
+
+
+def require_json_accepted() -> None:
+    """Refuse a request that cannot be answered with JSON.
+
+    Raises:
+        NotAcceptable: It wants another format.
+    """
+    wanted = request.args.get("_format")
+    if wanted is not None:
+        # A `+` in the address arrives as a space.
+        if parse_options_header(wanted.replace(" ", "+"))[0] not in _FORMATS:
+            raise NotAcceptable(f"_format={wanted[:80]} is not served; this server writes json.")
+        return
+    accepted = request.accept_mimetypes
+    if accepted and not any(accepted[media_type] > 0 for media_type in _JSON):
+        raise NotAcceptable("Nothing in Accept is served; this server writes application/fhir+json.")
+
+
+def preferences() -> dict[str, str]:
+    """Read the Prefer header, such as `return=minimal` and `handling=lenient`."""
+    pairs = (part.partition("=") for part in request.headers.get("Prefer", "").replace(";", ",").split(","))
+    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}

@@ -1,0 +1,64 @@
+"""The Celery application, for those who send and those who work.
+
+Messages are wake-ups: a job's id and nothing else. What is lost here is found again by the sweeper.
+"""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from celery import Celery
+
+CLASSIFY_TASK = "fhir_ecg.classify"
+QUEUE = "fhir-ecg"
+
+
+def make_celery(broker_url: str) -> Celery:
+    """Configure Celery for a `redis://`, `amqp://` or `file:///path` broker."""
+    app = Celery("fhir-ecg", set_as_current=False)
+    app.conf.update(
+        broker_url=broker_url,
+        task_default_queue=QUEUE,
+        task_serializer="json",
+        accept_content=["json"],
+        # The database holds the answers.
+        task_ignore_result=True,
+        # A message is spent when the job was tried, not when it was fetched; the job's claim makes this safe.
+        task_acks_late=True,
+        # Fetched messages would wait behind a long job while another worker idles.
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        # The web process must not hang in front of a dead broker: the sweeper sends again.
+        broker_transport_options=_transport_options(broker_url),
+        broker_connection_timeout=2,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # SIGTERM: finish the job in hand, at most for so long.
+        worker_soft_shutdown_timeout=20,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        event_queue_exclusive=False,
+    )
+    if broker_url.startswith("file:"):
+        app.conf.broker_url = "filesystem://"
+    return app
+
+
+def _transport_options(broker_url: str) -> dict[str, object]:
+    if broker_url.startswith("file:"):
+        return _file_options(Path(unquote(urlsplit(broker_url).path)))
+    if broker_url.startswith(("redis:", "rediss:")):
+        # Redelivered after a minute: far more than one reading takes; the claim makes a second delivery harmless.
+        return {"visibility_timeout": 60, "socket_timeout": 5, "socket_connect_timeout": 2}
+    return {}
+
+
+def _file_options(folder: Path) -> dict[str, object]:
+    messages, control = folder / "messages", folder / "control"
+    for path in (messages, control):
+        path.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(messages),
+        "data_folder_out": str(messages),
+        "control_folder": str(control),
+        "polling_interval": 0.1,
+    }

@@ -1,0 +1,99 @@
+"""From a Recording to a Prediction."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fhir_ecg.classifier.network import EcgNetwork
+from fhir_ecg.classifier.preprocessing import SAMPLING_RATE, preprocess
+from fhir_ecg.classifier.weights import Decision, Manifest, Weights, WeightsError, read_weights
+from fhir_ecg.ecg.prediction import ModelIdentity, Prediction, StatementScore
+from fhir_ecg.ecg.quality import CLASSIFIED_SECONDS
+from fhir_ecg.ecg.recording import Recording
+from fhir_ecg.ecg.resampling import window
+
+
+class Classifier:
+    """A loaded model. One inference thread: a process a core is faster than many threads beside each other."""
+
+    def __init__(self, weights: Weights) -> None:
+        torch.set_num_threads(1)
+        self._weights = weights
+        manifest = weights.manifest
+        self._network = EcgNetwork(manifest.base_filters, len(manifest.labels))
+        try:
+            self._network.load_state_dict(weights.tensors)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"the tensors do not fit the architecture that the manifest names: {error}"
+            ) from error
+        self._network.eval()
+
+    @classmethod
+    def from_file(cls, path: Path | None) -> "Classifier":
+        """Load a weights file, or the shipped one.
+
+        Raises:
+            WeightsError: The file cannot be used.
+        """
+        return cls(read_weights(path))
+
+    @property
+    def model(self) -> ModelIdentity:
+        """Which model this is."""
+        return self._weights.identity
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model is."""
+        return self._weights.manifest
+
+    def probabilities(self, leads: NDArray[np.float32], size: int = 128) -> NDArray[np.float64]:
+        """Compute calibrated probabilities (records, statements) of preprocessed leads (records, 12, 1000)."""
+        with torch.inference_mode():
+            parts = [self._network(torch.from_numpy(leads[i : i + size])) for i in range(0, len(leads), size)]
+        logits = torch.cat(parts).double().numpy()
+        decisions = [self.manifest.decisions[code] for code in self.manifest.labels]
+        slopes, intercepts = (
+            np.array([getattr(d, name) for d in decisions]) for name in ("slope", "intercept")
+        )
+        calibrated: NDArray[np.float64] = expit(slopes * logits + intercepts)
+        return calibrated
+
+    def network_input(self, recording: Recording) -> NDArray[np.float32]:
+        """Compute the network's input (12, 1000) from the first 10 s.
+
+        Raises:
+            ValueError: The recording is too short or has a gap; `quality_findings` says so beforehand.
+        """
+        leads = window(recording, CLASSIFIED_SECONDS, SAMPLING_RATE)
+        if leads is None:
+            raise ValueError("the recording has no 10 s without a gap")
+        return preprocess(leads, self._weights.manifest.preprocessing)
+
+    def predict(self, recording: Recording) -> Prediction:
+        """Classify a recording whose quality was found sufficient.
+
+        Raises:
+            ValueError: The recording is too short or has a gap.
+        """
+        leads = np.ascontiguousarray(self.network_input(recording), "<f4")
+        with torch.inference_mode():
+            logits = self._network(torch.from_numpy(leads).unsqueeze(0))[0].double().tolist()
+        manifest = self._weights.manifest
+        scores = tuple(
+            _score(code, logit, manifest.decisions[code])
+            for code, logit in zip(manifest.labels, logits, strict=True)
+        )
+        return Prediction(
+            self.model, scores, sha256(leads.tobytes()).hexdigest(), f"torch {torch.__version__}"
+        )
+
+
+def _score(code: str, logit: float, decision: Decision) -> StatementScore:
+    probability = float(expit(decision.slope * logit + decision.intercept))
+    return StatementScore(code, logit, probability, decision.threshold)

@@ -1,0 +1,117 @@
+"""Weights: one safetensors file with its manifest in the header.
+
+The manifest says all that is needed to use the weights and to know them years later; the file's SHA-256 is the
+model's name in every prediction.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from fhir_ecg.classifier.preprocessing import PreprocessingName
+from fhir_ecg.ecg.prediction import ModelIdentity
+from fhir_ecg.ecg.statements import STATEMENT_BY_CODE
+
+MANIFEST_KEY = "fhir-ecg-manifest"
+SHIPPED = "fhir-ecg-three-branch.safetensors"
+
+
+class WeightsError(Exception):
+    """A weights file that cannot be used; its text says why and what to do."""
+
+
+class Decision(BaseModel):
+    """How one statement's logit becomes a probability and an answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    slope: float = Field(1.0, gt=0)
+    intercept: float = 0.0
+    threshold: float = Field(0.5, ge=0, le=1)
+
+
+class Manifest(BaseModel):
+    """What a model is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: str
+    architecture: Literal["three-branch"]
+    base_filters: int = Field(ge=1, le=256)
+    preprocessing: PreprocessingName
+    labels: tuple[str, ...]
+    """The statements in the order in which the network puts them out."""
+    decisions: dict[str, Decision]
+    training: dict[str, Any]
+    """Data, folds and settings it was trained with."""
+    metrics: dict[str, Any]
+    """What was measured on the validation folds."""
+
+    @model_validator(mode="after")
+    def _labels_are_statements(self) -> Self:
+        if unknown := [label for label in self.labels if label not in STATEMENT_BY_CODE]:
+            raise ValueError(f"labels {unknown} are no statements of PTB-XL")
+        if len(set(self.labels)) != len(self.labels) or set(self.labels) != set(self.decisions):
+            raise ValueError("labels must differ, and each needs a decision")
+        return self
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model as it was read."""
+
+    manifest: Manifest
+    tensors: dict[str, Tensor]
+    sha256: str
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name of the model in predictions and reports."""
+        return ModelIdentity(self.manifest.name, self.manifest.version, self.sha256)
+
+
+def read_weights(path: Path | None) -> Weights:
+    """Read a weights file, or the shipped one.
+
+    Raises:
+        WeightsError: There is no such file, or it is no weights file of ours.
+    """
+    if path is None:
+        with as_file(files("fhir_ecg.classifier").joinpath("shipped", SHIPPED)) as shipped:
+            return read_weights(shipped)
+    try:
+        body = path.read_bytes()
+        tensors = load(body)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+    return Weights(_read_manifest(body, path), tensors, sha256(body).hexdigest())
+
+
+def write_weights(path: Path, manifest: Manifest, tensors: dict[str, Tensor]) -> None:
+    """Write weights with their manifest."""
+    plain = {name: tensor.detach().float().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, path, metadata={MANIFEST_KEY: manifest.model_dump_json()})
+
+
+def _read_manifest(body: bytes, path: Path) -> Manifest:
+    import orjson
+
+    # https://github.com/huggingface/safetensors#format: 8 bytes length, then the header as JSON
+    length = int.from_bytes(body[:8], "little")
+    metadata = orjson.loads(body[8 : 8 + length]).get("__metadata__", {})
+    if MANIFEST_KEY not in metadata:
+        raise WeightsError(
+            f"{path} holds no manifest of fhir-ecg. A model of another origin is taken in by `fhir-ecg weights import`."
+        )
+    try:
+        return Manifest.model_validate_json(metadata[MANIFEST_KEY])
+    except ValidationError as error:
+        raise WeightsError(f"{path} has a manifest that this version cannot read: {error}") from error

@@ -1,0 +1,1 @@
+"""What the subcommands do that is more than a call of a use case."""

@@ -1,0 +1,71 @@
+"""`classify`: ECGs from files, without a server."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fhir_ecg.classifier.inference import Classifier
+from fhir_ecg.classifier.weights import WeightsError
+from fhir_ecg.ecg.recording import Recording
+from fhir_ecg.ecg.wfdb_record import UnreadableRecordError, read_wfdb
+from fhir_ecg.fhir.ecg_observation import ecg_observation, read_recording
+from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError, operation_outcome
+from fhir_ecg.fhir.parsing import check_observation, parse_json, serialise
+from fhir_ecg.service.single_reading import report_on
+from fhir_ecg.settings import Settings
+
+
+def classify_files(files: Sequence[Path], settings: Settings) -> bool:
+    """Print one line of JSON for each ECG: its report, or the OperationOutcome of its refusal.
+
+    Returns:
+        Whether every ECG was read.
+    """
+    try:
+        classifier = Classifier.from_file(settings.weights)
+    except WeightsError as error:
+        raise click.ClickException(str(error)) from error
+    sound = True
+    for path in files:
+        try:
+            for observation, recording in _ecgs(path):
+                report = report_on(classifier, recording, observation, snomed=settings.snomed)
+                click.echo(serialise(report))
+                sound = sound and report["status"] != "cancelled"
+        except (RefusedError, UnreadableRecordError) as error:
+            sound = False
+            click.echo(f"{path}: {error}", err=True)
+            click.echo(serialise(operation_outcome(_problems(error))))
+    return sound
+
+
+def _problems(error: RefusedError | UnreadableRecordError) -> Sequence[Problem]:
+    return error.problems if isinstance(error, RefusedError) else [Problem("invalid", str(error))]
+
+
+def _ecgs(path: Path) -> Iterator[tuple[dict[str, Any], Recording]]:
+    if path.suffix == ".json":
+        for observation in _observations(path):
+            check_observation(observation)
+            yield observation, read_recording(observation)
+    else:
+        record = read_wfdb(path)
+        described = ecg_observation(record.recording, record.resolution, effective=record.date)
+        yield described, record.recording
+
+
+def _observations(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        document = parse_json(path.read_bytes())
+    except OSError as error:
+        raise UnreadableRecordError(f"{path} cannot be read: {error.strerror}") from error
+    if document.get("resourceType") != "Bundle":
+        yield document
+        return
+    resources = [entry.get("resource") or {} for entry in document.get("entry") or []]
+    observations = [resource for resource in resources if resource.get("resourceType") == "Observation"]
+    if not observations:
+        raise MalformedError(Problem("required", "The Bundle holds no Observation.", "Bundle.entry"))
+    yield from observations

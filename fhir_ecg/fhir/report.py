@@ -1,0 +1,136 @@
+"""Prediction to DiagnosticReport, in every state of its life.
+
+https://hl7.org/fhir/R4/diagnosticreport.html
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from html import escape
+from typing import Any, Literal
+
+from fhir_ecg.ecg.prediction import Prediction
+from fhir_ecg.ecg.quality import QualityFinding
+from fhir_ecg.ecg.recording import Recording
+from fhir_ecg.ecg.statements import STATEMENT_BY_CODE
+from fhir_ecg.fhir.terminology import AI_ASSERTED, EKG_STUDY, ELECTROCARDIAC, statement_concept
+
+UNCONFIRMED = (
+    "UNCONFIRMED MACHINE READING of a 12-lead ECG. It supports a clinician and replaces none: "
+    "a physician must confirm it before it is acted on."
+)
+ReadStatus = Literal["partial", "preliminary"]
+
+# What R4's DiagnosticReport.basedOn may point to; Observation.basedOn admits more.
+_ORDERS = (
+    "CarePlan/",
+    "ImmunizationRecommendation/",
+    "MedicationRequest/",
+    "NutritionOrder/",
+    "ServiceRequest/",
+)
+
+
+def instant(moment: datetime) -> str:
+    """Write a moment as a FHIR instant in UTC, with milliseconds."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def registered_report(observation: dict[str, Any], observation_id: str, report_id: str) -> dict[str, Any]:
+    """Build the report of an ECG that was accepted and not yet read."""
+    report: dict[str, Any] = {
+        "resourceType": "DiagnosticReport",
+        "id": report_id,
+        "identifier": _identifiers(observation, report_id),
+        "status": "registered",
+        "category": [ELECTROCARDIAC],
+        "code": EKG_STUDY,
+    }
+    orders = [
+        order for order in observation.get("basedOn", []) if order.get("reference", "").startswith(_ORDERS)
+    ]
+    if orders:
+        report["basedOn"] = orders
+    report |= {name: observation[name] for name in ("subject", "encounter") if name in observation}
+    report |= effective(observation)
+    report["result"] = [{"reference": f"Observation/{observation_id}", "display": "12-lead ECG as sent"}]
+    return report
+
+
+def read_report(
+    registered: dict[str, Any],
+    prediction: Prediction,
+    recording: Recording,
+    scores_id: str,
+    *,
+    status: ReadStatus,
+    issued: datetime,
+    snomed: bool,
+) -> dict[str, Any]:
+    """Build the report of an ECG that the model has read."""
+    conclusion = _conclusion(prediction, recording)
+    report = registered | {
+        "meta": {"security": [AI_ASSERTED]},
+        "text": _narrative(conclusion),
+        "status": status,
+        "issued": instant(issued),
+        "result": [
+            *registered["result"],
+            {"reference": f"Observation/{scores_id}", "display": "Probability of each statement"},
+        ],
+        "conclusion": "\n".join(conclusion),
+    }
+    if prediction.findings:
+        report["conclusionCode"] = [statement_concept(f.code, snomed=snomed) for f in prediction.findings]
+    return report
+
+
+def cancelled_report(
+    registered: dict[str, Any], reasons: Sequence[QualityFinding], *, issued: datetime
+) -> dict[str, Any]:
+    """Build the report of an ECG that could not be read, with every reason."""
+    lines = ["No reading was made of this ECG.", *(f"{reason.text} [{reason.code}]" for reason in reasons)]
+    return registered | {
+        "text": _narrative(lines),
+        "status": "cancelled",
+        "issued": instant(issued),
+        "conclusion": "\n".join(lines),
+    }
+
+
+def effective(observation: dict[str, Any]) -> dict[str, Any]:
+    """Take over an Observation's time as far as a DiagnosticReport can hold it (no Timing)."""
+    if "effectiveInstant" in observation:
+        return {"effectiveDateTime": observation["effectiveInstant"]}
+    return {
+        name: observation[name] for name in ("effectiveDateTime", "effectivePeriod") if name in observation
+    }
+
+
+def _identifiers(observation: dict[str, Any], report_id: str) -> list[dict[str, Any]]:
+    """Give the report its own identifier, and the ECG's as secondary ones, by which an EHR knows the case."""
+    own = {"use": "official", "system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{report_id}"}
+    return [own, *({**identifier, "use": "secondary"} for identifier in observation.get("identifier", []))]
+
+
+def _conclusion(prediction: Prediction, recording: Recording) -> list[str]:
+    model = prediction.model
+    findings = [
+        f"- {STATEMENT_BY_CODE[f.code].display} ({f.code}): probability {f.probability:.2f}"
+        for f in prediction.findings
+    ]
+    lines = [
+        UNCONFIRMED,
+        "Findings:" if findings else "Findings: no statement reached its threshold.",
+        *findings,
+        f"Model: {model.name} {model.version}, weights SHA-256 {model.weights_sha256}.",
+    ]
+    if recording.derived:
+        lines.append(f"Leads computed from the other limb leads: {', '.join(recording.derived)}.")
+    if recording.repairs:
+        lines.append(f"Repairs applied to what was sent: {', '.join(recording.repairs)}.")
+    return lines
+
+
+def _narrative(lines: Iterable[str]) -> dict[str, str]:
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'}

@@ -1,0 +1,173 @@
+"""Reading one ECG: claim, decode, check, predict, and write everything in one transaction. Twice changes nothing."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from fhir_ecg.ecg.prediction import Prediction
+from fhir_ecg.ecg.quality import QualityFinding, quality_findings
+from fhir_ecg.ecg.recording import Recording
+from fhir_ecg.fhir.ecg_observation import read_recording
+from fhir_ecg.fhir.reading_resources import (
+    device_id,
+    model_device,
+    reading_provenance,
+    scores_observation,
+)
+from fhir_ecg.fhir.report import cancelled_report, read_report
+from fhir_ecg.service.application import Application, now
+from fhir_ecg.store.audit import AuditEntry
+from fhir_ecg.store.jobs import Job
+from fhir_ecg.store.resources import StoredResource
+from fhir_ecg.store.tables import PredictionRow
+from fhir_ecg.store.unit_of_work import UnitOfWork
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["read", "cancelled", "released", "not claimed"]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a claimed job works on."""
+
+    job: Job
+    observation: StoredResource
+    registered: dict[str, Any]
+    started_at: datetime
+
+
+def classify(application: Application, job_id: str) -> Outcome:
+    """Do one job, if it can be claimed."""
+    started_at = now()
+    with application.store.transaction() as work:
+        job = work.jobs.claim(job_id, started_at, lease=application.policy.lease)
+        if job is None:
+            return "not claimed"
+        case = _Case(job, *_resources(work, job), started_at)
+    if job.attempt > application.policy.maximum_attempts:
+        reason = QualityFinding("processing-failed", f"The reading failed {job.attempt - 1} times.")
+        return _cancel(application, case, [reason], error="every attempt ended without a result")
+    try:
+        recording = read_recording(case.observation.content)
+        if findings := quality_findings(recording):
+            return _cancel(application, case, findings)
+        prediction = application.classifier().predict(recording)
+    except Exception as error:
+        logger.exception("reading failed", extra={"job": job.id, "attempt": job.attempt})
+        return _give_back(application, case, error)
+    return _complete(application, case, recording, prediction)
+
+
+def _resources(work: UnitOfWork, job: Job) -> tuple[StoredResource, dict[str, Any]]:
+    observation = work.resources.get("Observation", job.observation_id)
+    report = work.resources.get("DiagnosticReport", job.report_id)
+    if observation is None or report is None:
+        raise LookupError(f"job {job.id} names resources that are not stored")
+    return observation, report.content
+
+
+def _complete(application: Application, case: _Case, recording: Recording, prediction: Prediction) -> Outcome:
+    moment = now()
+    policy = application.policy
+    scores_id = str(uuid4())
+    source = case.observation
+    with application.store.transaction() as work:
+        if not work.jobs.finish(case.job, moment):
+            return "not claimed"
+        if not work.resources.exists("Device", device_id(prediction.model)):
+            work.resources.put(model_device(prediction.model), moment)
+        scores = work.resources.put(
+            scores_observation(
+                source.content,
+                case.job.observation_id,
+                scores_id,
+                prediction,
+                issued=moment,
+                snomed=policy.snomed,
+            ),
+            moment,
+        )
+        report = work.resources.put(
+            read_report(
+                case.registered,
+                prediction,
+                recording,
+                scores_id,
+                status=policy.report_status,
+                issued=moment,
+                snomed=policy.snomed,
+            ),
+            moment,
+        )
+        provenance = work.resources.put(
+            reading_provenance(
+                str(uuid4()),
+                report.versioned_reference,
+                scores.versioned_reference,
+                source.versioned_reference,
+                prediction.model,
+                moment,
+            ),
+            moment,
+        )
+        work.add_prediction(_prediction_row(application, case, recording, prediction, moment))
+        written = (report, scores, provenance)
+        work.audit.add(
+            AuditEntry("classify", entities=tuple(resource.versioned_reference for resource in written)),
+            moment,
+        )
+    return "read"
+
+
+def _cancel(
+    application: Application, case: _Case, reasons: list[QualityFinding], error: str | None = None
+) -> Outcome:
+    moment = now()
+    with application.store.transaction() as work:
+        if not work.jobs.finish(case.job, moment, error=error):
+            return "not claimed"
+        report = work.resources.put(cancelled_report(case.registered, reasons, issued=moment), moment)
+        detail = {"reasons": [reason.code for reason in reasons]}
+        work.audit.add(
+            AuditEntry("classify", outcome="failure", entities=(report.versioned_reference,), detail=detail),
+            moment,
+        )
+    return "cancelled"
+
+
+def _give_back(application: Application, case: _Case, error: Exception) -> Outcome:
+    """End a failed attempt: the job waits again, or its report is cancelled after the last one."""
+    described = f"{type(error).__name__}: {error}"
+    if case.job.attempt >= application.policy.maximum_attempts:
+        reason = QualityFinding("processing-failed", f"The reading failed {case.job.attempt} times.")
+        return _cancel(application, case, [reason], error=described)
+    with application.store.transaction() as work:
+        work.jobs.release(case.job, now() + application.policy.wake_again, error=described)
+    return "released"
+
+
+def _prediction_row(
+    application: Application, case: _Case, recording: Recording, prediction: Prediction, moment: datetime
+) -> PredictionRow:
+    return PredictionRow(
+        report_id=case.job.report_id,
+        observation_id=case.job.observation_id,
+        model_name=prediction.model.name,
+        model_version=prediction.model.version,
+        weights_sha256=prediction.model.weights_sha256,
+        software_version=application.software_version,
+        runtime=prediction.runtime,
+        recording_sha256=recording.sha256(),
+        input_sha256=prediction.input_sha256,
+        repairs=list(recording.repairs),
+        scores=[
+            {"code": s.code, "logit": s.logit, "probability": s.probability, "threshold": s.threshold}
+            for s in prediction.scores
+        ],
+        attempt=case.job.attempt,
+        started_at=case.started_at,
+        finished_at=moment,
+    )

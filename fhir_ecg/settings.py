@@ -1,0 +1,88 @@
+"""Every setting, typed, from variables that begin with FHIR_ECG_."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The knobs. Each description ends up in the README's table."""
+
+    model_config = SettingsConfigDict(env_prefix="FHIR_ECG_", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(
+        Path.home() / ".local" / "share" / "fhir-ecg",
+        description="Where local state lives: the SQLite database and the file broker, unless they are set",
+    )
+    database_url: str = Field(
+        "",
+        description="`postgresql://user:password@host/name` or `sqlite:///path`; empty means SQLite in the data directory",
+    )
+    broker_url: str = Field(
+        "", description="`redis://`, `amqp://` or `file:///path`; empty means files in the data directory"
+    )
+    weights: Path | None = Field(None, description="Another model than the shipped one: a safetensors file")
+    base_url: str = Field(
+        "",
+        description="The address under which clients reach `/fhir`, where a proxy changes it; empty means as requested",
+    )
+    clients: dict[str, str] = Field(
+        default_factory=dict,
+        description="Who may call: JSON of client names to the SHA-256 of their bearer tokens (`fhir-ecg token NAME` makes one)",
+    )
+    maximum_body_bytes: int = Field(8 * 1024**2, gt=0, description="Larger bodies are refused with 413")
+    report_status: Literal["partial", "preliminary"] = Field(
+        "partial", description="Status of a report that no person has confirmed"
+    )
+    snomed: bool = Field(
+        True, description="Send SNOMED CT codes beside the SCP-ECG codes; turn off where you have no licence"
+    )
+    worker_processes: int = Field(
+        1, ge=1, le=64, description="Inference processes of a worker, each with one thread"
+    )
+    web_threads: int = Field(8, ge=1, le=256, description="Threads of the web process")
+    lease_seconds: float = Field(
+        120, gt=0, description="A job whose worker is silent for that long is taken over"
+    )
+    maximum_attempts: int = Field(
+        3, ge=1, description="After so many failed attempts the report is cancelled"
+    )
+    sweep_seconds: float = Field(
+        5, gt=0, description="How often a worker looks for jobs whose wake-up was lost"
+    )
+    wake_again_seconds: float = Field(30, gt=0, description="When a waiting job is woken again")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged")
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: object) -> object:
+        return value or None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        defaults = {
+            "database_url": f"sqlite:///{self.data_dir / 'fhir-ecg.sqlite3'}",
+            "broker_url": f"file://{self.data_dir / 'broker'}",
+        }
+        for name, value in defaults.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+        return self
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claimed job stays its worker's."""
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def wake_again(self) -> timedelta:
+        """When a waiting job is woken again."""
+        return timedelta(seconds=self.wake_again_seconds)

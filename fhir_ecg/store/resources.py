@@ -1,0 +1,117 @@
+"""FHIR resources with their versions and their search index."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert
+from sqlalchemy.orm import Session
+
+from fhir_ecg.fhir.parsing import parse_json, serialise
+from fhir_ecg.fhir.report import instant
+from fhir_ecg.fhir.search_index import DateEntry, ReferenceEntry, TokenEntry, index_entries
+from fhir_ecg.store.tables import (
+    DateRow,
+    ReferenceRow,
+    ResourceRow,
+    ResourceVersionRow,
+    SubmissionRow,
+    TokenRow,
+)
+
+_INDEX_TABLES = {TokenEntry: TokenRow, ReferenceEntry: ReferenceRow, DateEntry: DateRow}
+
+
+@dataclass(frozen=True)
+class StoredResource:
+    """One version of a resource as it is served."""
+
+    content: dict[str, Any]
+    version: int
+    last_updated: datetime
+
+    @property
+    def reference(self) -> str:
+        """Reference without version."""
+        return f"{self.content['resourceType']}/{self.content['id']}"
+
+    @property
+    def versioned_reference(self) -> str:
+        """Reference to this version."""
+        return f"{self.reference}/_history/{self.version}"
+
+
+class Resources:
+    """The resources of one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(
+        self, resource: dict[str, Any], moment: datetime, *, submission_id: str | None = None
+    ) -> StoredResource:
+        """Store a resource as the next version of its id; with a submission, its bytes are the content."""
+        kind, identity = resource["resourceType"], resource["id"]
+        row = self._session.get(ResourceRow, (kind, identity))
+        if row is None:
+            row = ResourceRow(type=kind, id=identity, version=0)
+            self._session.add(row)
+        row.version += 1
+        row.last_updated = moment
+        rendered = _render(resource, identity, row.version, moment)
+        content = None if submission_id else serialise(rendered)
+        self._session.add(
+            ResourceVersionRow(
+                type=kind,
+                id=identity,
+                version=row.version,
+                last_updated=moment,
+                content=content,
+                submission_id=submission_id,
+            )
+        )
+        self._index(rendered)
+        return StoredResource(rendered, row.version, moment)
+
+    def get(self, kind: str, identity: str, version: int | None = None) -> StoredResource | None:
+        """Read one version, or the current one."""
+        if version is None:
+            current = self._session.get(ResourceRow, (kind, identity))
+            if current is None:
+                return None
+            version = current.version
+        row = self._session.get(ResourceVersionRow, (kind, identity, version))
+        return None if row is None else self._stored(row)
+
+    def exists(self, kind: str, identity: str) -> bool:
+        """Tell whether any version of a resource is stored."""
+        return self._session.get(ResourceRow, (kind, identity)) is not None
+
+    def _stored(self, row: ResourceVersionRow) -> StoredResource:
+        if row.content is not None:
+            content = parse_json(row.content)
+        else:
+            submission = self._session.get_one(SubmissionRow, row.submission_id)
+            content = _render(parse_json(submission.body), row.id, row.version, row.last_updated)
+        return StoredResource(content, row.version, row.last_updated)
+
+    def _index(self, resource: dict[str, Any]) -> None:
+        key = {"resource_type": resource["resourceType"], "resource_id": resource["id"]}
+        for table in _INDEX_TABLES.values():
+            self._session.execute(
+                delete(table).where(
+                    table.resource_type == key["resource_type"], table.resource_id == key["resource_id"]
+                )
+            )
+        entries = index_entries(resource)
+        for entry_type, table in _INDEX_TABLES.items():
+            rows = [key | vars(entry) for entry in entries if isinstance(entry, entry_type)]
+            if rows:
+                self._session.execute(insert(table), rows)
+
+
+def _render(resource: dict[str, Any], identity: str, version: int, moment: datetime) -> dict[str, Any]:
+    """Give a resource its id and version; the order of its other elements stays."""
+    meta = resource.get("meta", {}) | {"versionId": str(version), "lastUpdated": instant(moment)}
+    rest = {name: value for name, value in resource.items() if name not in {"resourceType", "id", "meta"}}
+    return {"resourceType": resource["resourceType"], "id": identity, "meta": meta} | rest

@@ -1,0 +1,1 @@
+"""The Celery worker: a door to the use cases, without logic of its own."""

@@ -1,0 +1,42 @@
+"""The Celery application of the worker process."""
+
+import logging
+from threading import Event, Thread
+from typing import Any
+
+from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+
+from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.broker import make_celery
+from fhir_ecg.settings import Settings
+from worker import tasks
+from worker.sweeper import sweep_until
+
+logger = logging.getLogger(__name__)
+
+settings = Settings()
+celery = make_celery(settings.broker_url)
+# torch and the weights take longer to load than Celery's four seconds.
+celery.conf.worker_proc_alive_timeout = 120
+tasks.register(celery)
+
+_stop = Event()
+
+
+@worker_process_init.connect
+def _load_model(**_: Any) -> None:
+    """Load the model in each child: torch must not be forked after it was used."""
+    application = bootstrap(settings, celery)
+    application.classifier()
+    tasks.use(application)
+
+
+@worker_ready.connect
+def _start_sweeper(**_: Any) -> None:
+    application = bootstrap(settings, celery)
+    Thread(target=sweep_until, args=(_stop, application, settings.sweep_seconds), daemon=True).start()
+
+
+@worker_shutting_down.connect
+def _stop_sweeper(**_: Any) -> None:
+    _stop.set()
