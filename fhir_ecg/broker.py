@@ -39,7 +39,7 @@ def make_celery(broker_url: str) -> Celery:
         event_queue_exclusive=False,
     )
     if broker_url.startswith("file:"):
-        app.conf.broker_url = "filesystem://"
+        app.conf.broker_url = "filesystem://localhost//"
     return app
 
 
@@ -47,7 +47,7 @@ def _transport_options(broker_url: str) -> dict[str, object]:
     if broker_url.startswith("file:"):
         return _file_options(Path(unquote(urlsplit(broker_url).path)))
     if broker_url.startswith(("redis:", "rediss:")):
-        # Redelivered after a minute: far more than one reading takes; the claim makes a second delivery harmless.
+        # Redelivered after a minute, far more than a reading takes; the claim makes a second one harmless.
         return {"visibility_timeout": 60, "socket_timeout": 5, "socket_connect_timeout": 2}
     return {}
 

@@ -37,9 +37,7 @@ def _settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        lines = "; ".join(
-            f"FHIR_ECG_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
-        )
+        lines = "; ".join(f"FHIR_ECG_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise click.UsageError(f"the settings are wrong: {lines}") from error
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # Alembic reports each connection, kombu each reconnection; neither is news at INFO.
@@ -162,9 +160,7 @@ def show() -> None:
 
 @main.command()
 @_PTBXL
-@click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML file of the run."
-)
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML file of the run.")
 @click.option(
     "--run-dir",
     type=click.Path(file_okay=False, path_type=Path),

@@ -19,7 +19,8 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(
         "",
-        description="`postgresql://user:password@host/name` or `sqlite:///path`; empty means SQLite in the data directory",
+        description="`postgresql://user:password@host/name` or `sqlite:///path`; "
+        "empty means SQLite in the data directory",
     )
     broker_url: str = Field(
         "", description="`redis://`, `amqp://` or `file:///path`; empty means files in the data directory"
@@ -31,7 +32,8 @@ class Settings(BaseSettings):
     )
     clients: dict[str, str] = Field(
         default_factory=dict,
-        description="Who may call: JSON of client names to the SHA-256 of their bearer tokens (`fhir-ecg token NAME` makes one)",
+        description="Who may call: JSON of client names to the SHA-256 of their bearer tokens "
+        "(`fhir-ecg token NAME` makes one)",
     )
     maximum_body_bytes: int = Field(8 * 1024**2, gt=0, description="Larger bodies are refused with 413")
     report_status: Literal["partial", "preliminary"] = Field(
@@ -40,19 +42,11 @@ class Settings(BaseSettings):
     snomed: bool = Field(
         True, description="Send SNOMED CT codes beside the SCP-ECG codes; turn off where you have no licence"
     )
-    worker_processes: int = Field(
-        1, ge=1, le=64, description="Inference processes of a worker, each with one thread"
-    )
+    worker_processes: int = Field(1, ge=1, le=64, description="Inference processes of a worker, each with one thread")
     web_threads: int = Field(8, ge=1, le=256, description="Threads of the web process")
-    lease_seconds: float = Field(
-        120, gt=0, description="A job whose worker is silent for that long is taken over"
-    )
-    maximum_attempts: int = Field(
-        3, ge=1, description="After so many failed attempts the report is cancelled"
-    )
-    sweep_seconds: float = Field(
-        5, gt=0, description="How often a worker looks for jobs whose wake-up was lost"
-    )
+    lease_seconds: float = Field(120, gt=0, description="A job whose worker is silent for that long is taken over")
+    maximum_attempts: int = Field(3, ge=1, description="After so many failed attempts the report is cancelled")
+    sweep_seconds: float = Field(5, gt=0, description="How often a worker looks for jobs whose wake-up was lost")
     wake_again_seconds: float = Field(30, gt=0, description="When a waiting job is woken again")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged")
 

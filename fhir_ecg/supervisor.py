@@ -1,7 +1,7 @@
 """`fhir-ecg serve`: the web and the worker process together, ended together.
 
-Process managers from PyPI (honcho, circus) signal whole process groups, which would cut a worker's job in hand
-short; here each process gets SIGTERM itself, and its group SIGKILL only if it overstays.
+Process managers from PyPI (honcho, circus) signal whole process groups, which would cut a worker's job in
+hand short; here each process gets SIGTERM itself, and its group SIGKILL only if it overstays.
 """
 
 import ctypes

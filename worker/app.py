@@ -23,7 +23,6 @@ tasks.register(celery)
 _stop = Event()
 
 
-@worker_process_init.connect
 def _load_model(**_: Any) -> None:
     """Load the model in each child: torch must not be forked after it was used."""
     application = bootstrap(settings, celery)
@@ -31,12 +30,16 @@ def _load_model(**_: Any) -> None:
     tasks.use(application)
 
 
-@worker_ready.connect
 def _start_sweeper(**_: Any) -> None:
     application = bootstrap(settings, celery)
     Thread(target=sweep_until, args=(_stop, application, settings.sweep_seconds), daemon=True).start()
 
 
-@worker_shutting_down.connect
 def _stop_sweeper(**_: Any) -> None:
     _stop.set()
+
+
+# weak=False: Celery would drop handlers that nothing else refers to.
+worker_process_init.connect(_load_model, weak=False)
+worker_ready.connect(_start_sweeper, weak=False)
+worker_shutting_down.connect(_stop_sweeper, weak=False)

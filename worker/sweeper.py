@@ -3,10 +3,9 @@
 import logging
 from threading import Event
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from fhir_ecg.service.application import Application
 from fhir_ecg.service.sweep import sweep
+from fhir_ecg.store.engine import DatabaseError
 
 logger = logging.getLogger(__name__)
 
@@ -17,5 +16,5 @@ def sweep_until(stop: Event, application: Application, seconds: float) -> None:
         try:
             if woken := sweep(application):
                 logger.info("woke %d jobs", woken)
-        except SQLAlchemyError:
+        except DatabaseError:
             logger.warning("the sweep failed; it is tried again", exc_info=True)

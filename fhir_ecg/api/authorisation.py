@@ -46,14 +46,10 @@ def authorise() -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     digest = sha256(token.strip().encode()).hexdigest()
     matches = [
-        name
-        for name, known in settings.clients.items()
-        if hmac.compare_digest(known.lower().encode(), digest.encode())
+        name for name, known in settings.clients.items() if hmac.compare_digest(known.lower().encode(), digest.encode())
     ]
     if scheme.lower() != "bearer" or not matches:
-        raise Unauthorized(
-            "Send `Authorization: Bearer TOKEN` with a token that this server's operator issued."
-        )
+        raise Unauthorized("Send `Authorization: Bearer TOKEN` with a token that this server's operator issued.")
     g.caller = replace(g.caller, client=matches[0])
 
 

@@ -53,6 +53,4 @@ class _QueueCollector(Collector):
         yield jobs
         oldest = self._state.oldest_unfinished
         age = 0.0 if oldest is None else (now() - oldest).total_seconds()
-        yield GaugeMetricFamily(
-            "fhir_ecg_oldest_job_age_seconds", "Age of the oldest unfinished ECG", value=age
-        )
+        yield GaugeMetricFamily("fhir_ecg_oldest_job_age_seconds", "Age of the oldest unfinished ECG", value=age)

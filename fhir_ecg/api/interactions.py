@@ -56,9 +56,7 @@ def create_observation() -> Response:
         response = fhir_response(None, 201)
     elif wanted == "OperationOutcome":
         text = f"The ECG is stored and will be read; poll {report_url}"
-        response = fhir_response(
-            operation_outcome([Problem("informational", text, severity="information")]), 201
-        )
+        response = fhir_response(operation_outcome([Problem("informational", text, severity="information")]), 201)
     else:
         response = fhir_response(accepted.observation.content, 201)
     response.headers["Location"] = f"{base_url()}/{accepted.observation.versioned_reference}"

@@ -28,9 +28,7 @@ class Classifier:
         try:
             self._network.load_state_dict(weights.tensors)
         except RuntimeError as error:
-            raise WeightsError(
-                f"the tensors do not fit the architecture that the manifest names: {error}"
-            ) from error
+            raise WeightsError(f"the tensors do not fit the architecture that the manifest names: {error}") from error
         self._network.eval()
 
     @classmethod
@@ -58,9 +56,7 @@ class Classifier:
             parts = [self._network(torch.from_numpy(leads[i : i + size])) for i in range(0, len(leads), size)]
         logits = torch.cat(parts).double().numpy()
         decisions = [self.manifest.decisions[code] for code in self.manifest.labels]
-        slopes, intercepts = (
-            np.array([getattr(d, name) for d in decisions]) for name in ("slope", "intercept")
-        )
+        slopes, intercepts = (np.array([getattr(d, name) for d in decisions]) for name in ("slope", "intercept"))
         calibrated: NDArray[np.float64] = expit(slopes * logits + intercepts)
         return calibrated
 
@@ -86,12 +82,9 @@ class Classifier:
             logits = self._network(torch.from_numpy(leads).unsqueeze(0))[0].double().tolist()
         manifest = self._weights.manifest
         scores = tuple(
-            _score(code, logit, manifest.decisions[code])
-            for code, logit in zip(manifest.labels, logits, strict=True)
+            _score(code, logit, manifest.decisions[code]) for code, logit in zip(manifest.labels, logits, strict=True)
         )
-        return Prediction(
-            self.model, scores, sha256(leads.tobytes()).hexdigest(), f"torch {torch.__version__}"
-        )
+        return Prediction(self.model, scores, sha256(leads.tobytes()).hexdigest(), f"torch {torch.__version__}")
 
 
 def _score(code: str, logit: float, decision: Decision) -> StatementScore:

@@ -77,9 +77,7 @@ class PlaneBranch(nn.Module):
         super().__init__()
         channels = (1, *(base_filters * 2**i for i in range(4)))
         for i in range(4):
-            conv = nn.Conv2d(
-                channels[i], channels[i + 1], kernels[i], stride=(1, strides[i]), padding=paddings[i]
-            )
+            conv = nn.Conv2d(channels[i], channels[i + 1], kernels[i], stride=(1, strides[i]), padding=paddings[i])
             self.add_module(f"conv{i + 1}", conv)
             self.add_module(f"bn{i + 1}", nn.BatchNorm2d(channels[i + 1]))
         self.pools = pools

@@ -1,7 +1,7 @@
 """Weights: one safetensors file with its manifest in the header.
 
-The manifest says all that is needed to use the weights and to know them years later; the file's SHA-256 is the
-model's name in every prediction.
+The manifest says all that is needed to use the weights and to know them years later; the file's SHA-256 is
+the model's name in every prediction.
 """
 
 from dataclasses import dataclass
@@ -109,7 +109,7 @@ def _read_manifest(body: bytes, path: Path) -> Manifest:
     metadata = orjson.loads(body[8 : 8 + length]).get("__metadata__", {})
     if MANIFEST_KEY not in metadata:
         raise WeightsError(
-            f"{path} holds no manifest of fhir-ecg. A model of another origin is taken in by `fhir-ecg weights import`."
+            f"{path} holds no manifest of fhir-ecg; only weights that `fhir-ecg train` wrote can be used."
         )
     try:
         return Manifest.model_validate_json(metadata[MANIFEST_KEY])

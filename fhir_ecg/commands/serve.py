@@ -45,6 +45,7 @@ def run_worker(settings: Settings) -> None:
 
     celery.worker_main(
         [
+            "--quiet",
             "worker",
             f"--concurrency={settings.worker_processes}",
             f"--loglevel={settings.log_level}",

@@ -21,7 +21,7 @@ class Statement:
 
 
 def _read() -> tuple[Statement, ...]:
-    with files(__package__).joinpath("statements.csv").open(encoding="utf-8", newline="") as lines:
+    with files(__package__).joinpath("statements.csv").open(encoding="utf-8") as lines:
         return tuple(Statement(**row) for row in csv.DictReader(lines))
 
 

@@ -152,11 +152,11 @@ EXAMPLES: dict[str, EcgParameters] = {
     "sinus-bradycardia": EcgParameters(heart_rate=45, pr_interval=0.17),
     "sinus-tachycardia": EcgParameters(heart_rate=125, respiratory_arrhythmia=0.005, pr_interval=0.13),
     "atrial-fibrillation": EcgParameters(heart_rate=88, atria="fibrillating"),
-    "first-degree-av-block": EcgParameters(heart_rate=72, pr_interval=0.28, axis_degrees=-20),
+    "first-degree-av-block": EcgParameters(heart_rate=72, pr_interval=0.28, axis_degrees=-12),
     "ventricular-premature-beats": EcgParameters(premature_beats=frozenset({3, 7, 10})),
     "left-bundle-branch-block": EcgParameters(ventricles=LEFT_BUNDLE_BRANCH_BLOCK),
     "right-bundle-branch-block": EcgParameters(ventricles=RIGHT_BUNDLE_BRANCH_BLOCK),
-    "left-ventricular-hypertrophy": EcgParameters(ventricles=STRAIN, voltage=1.8, axis_degrees=-12),
+    "left-ventricular-hypertrophy": EcgParameters(ventricles=STRAIN, voltage=1.8, axis_degrees=-20),
 }
 """Parameters of the shipped examples, by name."""
 

@@ -43,18 +43,14 @@ def read_wfdb(path: Path) -> WfdbRecord:
         raise UnreadableRecordError(f"{stem} is no readable WFDB record: {error}") from error
     leads = {}
     resolutions = []
-    for column, (name, unit, gain) in enumerate(
-        zip(record.sig_name, record.units, record.adc_gain, strict=True)
-    ):
+    for column, (name, unit, gain) in enumerate(zip(record.sig_name, record.units, record.adc_gain, strict=True)):
         if (lead := _BY_NAME.get(name.upper())) is None:
             continue
         if (scale := _TO_MILLIVOLTS.get(unit.lower())) is None:
             raise UnreadableRecordError(f"{stem}: lead {name} is in {unit}; voltages are in V, mV or uV")
         leads[lead] = np.asarray(record.p_signal[:, column], np.float64) * scale
         resolutions.append(scale / gain)
-    return WfdbRecord(
-        stem.name, _recording(stem, leads, float(record.fs)), min(resolutions), _date(record.base_date)
-    )
+    return WfdbRecord(stem.name, _recording(stem, leads, float(record.fs)), min(resolutions), _date(record.base_date))
 
 
 def _recording(

@@ -28,18 +28,14 @@ def capability_statement(base: str, version: str, date: str, *, secured: bool) -
         "implementation": {"description": "A second reader for 12-lead ECGs", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["json"],
-        "rest": [
-            {"mode": "server"} | _security(secured) | {"resource": [_resource(t) for t in _INTERACTIONS]}
-        ],
+        "rest": [{"mode": "server"} | _security(secured) | {"resource": [_resource(t) for t in _INTERACTIONS]}],
     }
 
 
 def _security(secured: bool) -> dict[str, Any]:
     if not secured:
         return {}
-    return {
-        "security": {"description": "A bearer token in the Authorization header, issued by the operator."}
-    }
+    return {"security": {"description": "A bearer token in the Authorization header, issued by the operator."}}
 
 
 def _resource(resource_type: str) -> dict[str, Any]:

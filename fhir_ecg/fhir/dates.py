@@ -38,7 +38,8 @@ def _low_and_step(match: re.Match[str]) -> tuple[datetime, timedelta]:
     fraction = part["fraction"] or ""
     microsecond = int(fraction[:6].ljust(6, "0")) if fraction else 0
     zone = (part["zone"] or "Z").replace("Z", "+00:00")
-    local = datetime(numbers[0], numbers[1], numbers[2], *clock, microsecond, tzinfo=UTC)
+    year, month, day, hour, minute, second = (*numbers, *clock)
+    local = datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
     sign = -1 if zone[0] == "-" else 1
     offset = sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
     try:

@@ -168,9 +168,7 @@ def _shape_problems(place: dict[Lead, int], leads: dict[Lead, Samples]) -> list[
     for lead, samples in leads.items():
         value = f"Observation.component[{place[lead]}].value.ofType(SampledData)"
         if not np.isclose(samples.sampling_rate, first.sampling_rate, rtol=1e-9):
-            text = (
-                f"Lead {lead} has {samples.sampling_rate:g} Hz, lead {first_lead} {first.sampling_rate:g} Hz."
-            )
+            text = f"Lead {lead} has {samples.sampling_rate:g} Hz, lead {first_lead} {first.sampling_rate:g} Hz."
             problems.append(Problem("value", text, f"{value}.period"))
         if len(samples.millivolts) != len(first.millivolts):
             text = f"Lead {lead} has {len(samples.millivolts)} samples, lead {first_lead} {len(first.millivolts)}."

@@ -24,7 +24,7 @@ _BY_NAME = {lead.upper(): lead for lead in TWELVE_LEADS}
 
 
 def _read() -> list[dict[str, str]]:
-    with files(__package__).joinpath("leads.csv").open(encoding="utf-8", newline="") as lines:
+    with files(__package__).joinpath("leads.csv").open(encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
 
 
@@ -68,9 +68,7 @@ def identify_lead(code: dict[str, Any]) -> Lead | Problem:
     leads = {lead for _, lead in coded | named}
     if len(leads) > 1:
         sides = " but ".join(f"{text!r} means {lead}" for text, lead in sorted(coded | named))
-        return Problem(
-            "value", f"The component's code contradicts itself: {sides}. Correct the wrong one.", "code"
-        )
+        return Problem("value", f"The component's code contradicts itself: {sides}. Correct the wrong one.", "code")
     return leads.pop()
 
 

@@ -42,9 +42,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise _malformed(f"The body is not UTF-8 (byte {error.start}). Send FHIR JSON as UTF-8.") from error
     except json.JSONDecodeError as error:
-        raise _malformed(
-            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from error
+        raise _malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
     except RecursionError as error:
         raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.") from error
     except ValueError as error:  # an integer of thousands of digits
@@ -73,9 +71,7 @@ def check_observation(resource: dict[str, Any]) -> None:
         shown = kind[:64] if isinstance(kind, str) else None
         named = f"a resource of type {shown!r}" if shown else "no FHIR resource (resourceType is missing)"
         raise MalformedError(
-            Problem(
-                "invalid", f"The body is {named}; an Observation belongs here.", "Observation.resourceType"
-            )
+            Problem("invalid", f"The body is {named}; an Observation belongs here.", "Observation.resourceType")
         )
     try:
         Observation.model_validate(resource)
@@ -84,7 +80,9 @@ def check_observation(resource: dict[str, Any]) -> None:
 
 
 def fhirpath(root: str, location: tuple[int | str, ...]) -> str:
-    """Write a location as FHIRPath: ("component", 0, "valueSampledData", "period") of an Observation becomes
+    """Write a location as FHIRPath.
+
+    ("component", 0, "valueSampledData", "period") of an Observation becomes
     `Observation.component[0].value.ofType(SampledData).period`.
     """
     path = root
@@ -109,9 +107,7 @@ def _object_of_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _malformed(
-            f"The name {twice[:64]!r} stands twice in one JSON object; which one is meant is unclear."
-        )
+        raise _malformed(f"The name {twice[:64]!r} stands twice in one JSON object; which one is meant is unclear.")
     return document
 
 
@@ -140,7 +136,5 @@ def _problems(error: ValidationError) -> list[Problem]:
             f"{detail['msg']}.".replace("..", "."),
             fhirpath("Observation", detail["loc"]),
         )
-        for detail in error.errors(include_input=False, include_url=False, include_context=False)[
-            :_MAXIMUM_PROBLEMS
-        ]
+        for detail in error.errors(include_input=False, include_url=False, include_context=False)[:_MAXIMUM_PROBLEMS]
     ]

@@ -111,7 +111,5 @@ def _score_component(score: StatementScore, *, snomed: bool) -> dict[str, Any]:
             "system": UCUM,
             "code": "1",
         },
-        "interpretation": [
-            {"coding": [{"system": _INTERPRETATION_SYSTEM, "code": code, "display": display}]}
-        ],
+        "interpretation": [{"coding": [{"system": _INTERPRETATION_SYSTEM, "code": code, "display": display}]}],
     }

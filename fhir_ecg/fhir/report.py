@@ -45,9 +45,7 @@ def registered_report(observation: dict[str, Any], observation_id: str, report_i
         "category": [ELECTROCARDIAC],
         "code": EKG_STUDY,
     }
-    orders = [
-        order for order in observation.get("basedOn", []) if order.get("reference", "").startswith(_ORDERS)
-    ]
+    orders = [order for order in observation.get("basedOn", []) if order.get("reference", "").startswith(_ORDERS)]
     if orders:
         report["basedOn"] = orders
     report |= {name: observation[name] for name in ("subject", "encounter") if name in observation}
@@ -101,9 +99,7 @@ def effective(observation: dict[str, Any]) -> dict[str, Any]:
     """Take over an Observation's time as far as a DiagnosticReport can hold it (no Timing)."""
     if "effectiveInstant" in observation:
         return {"effectiveDateTime": observation["effectiveInstant"]}
-    return {
-        name: observation[name] for name in ("effectiveDateTime", "effectivePeriod") if name in observation
-    }
+    return {name: observation[name] for name in ("effectiveDateTime", "effectivePeriod") if name in observation}
 
 
 def _identifiers(observation: dict[str, Any], report_id: str) -> list[dict[str, Any]]:

@@ -21,9 +21,9 @@ _MILLIVOLTS: dict[str, Decimal] = {
 _UNIT_TEXTS = {"\u00b5V": "uV", "\u03bcV": "uV"} | {unit: unit for unit in _MILLIVOLTS}
 
 # The pattern of the R4 XSD, which the JSON form shares: one space between, no exponent.
-_TOKEN = r"(?:-?[0-9]*\.?[0-9]+|[EUL])"
-_DATA = re.compile(rf"{_TOKEN}(?: {_TOKEN})*")
-_LONGEST_TOKEN = 32
+_POINT = r"(?:-?[0-9]*\.?[0-9]+|[EUL])"
+_DATA = re.compile(rf"{_POINT}(?: {_POINT})*")
+_LONGEST_POINT = 32
 _GAP_AND_LIMITS = re.compile("[EUL]")
 
 
@@ -77,9 +77,7 @@ def decode_sampled_data(sampled: dict[str, Any]) -> Samples:
     return Samples(millivolts, float(1000 / period))
 
 
-def encode_sampled_data(
-    millivolts: NDArray[np.float64], sampling_rate: float, resolution: float
-) -> dict[str, Any]:
+def encode_sampled_data(millivolts: NDArray[np.float64], sampling_rate: float, resolution: float) -> dict[str, Any]:
     """Write (samples,) in mV as an R4 SampledData of whole multiples of `resolution` mV; nan becomes `E`."""
     gaps = np.isnan(millivolts)
     raw = np.rint(np.where(gaps, 0, millivolts) / resolution).astype(np.int64)
@@ -96,9 +94,7 @@ def encode_sampled_data(
 def _millivolts_per_unit(origin: dict[str, Any], problems: list[Problem]) -> Decimal | None:
     code, text, system = origin.get("code"), origin.get("unit"), origin.get("system")
     if code is not None and system not in (None, UCUM):
-        problems.append(
-            Problem("code-invalid", f"The unit's system is {system}; send {UCUM}.", "origin.system")
-        )
+        problems.append(Problem("code-invalid", f"The unit's system is {system}; send {UCUM}.", "origin.system"))
         return None
     unit = code if code is not None else _UNIT_TEXTS.get(str(text))
     if unit not in _MILLIVOLTS:
@@ -116,9 +112,7 @@ def _unknown_unit(code: str | None, text: str | None) -> Problem:
         return Problem("required", "The origin has no unit. State it in UCUM: mV or uV.", "origin.code")
     where = "origin.code" if code is not None else "origin.unit"
     shown = str(code if code is not None else text)[:40]
-    return Problem(
-        "code-invalid", f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV.", where
-    )
+    return Problem("code-invalid", f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV.", where)
 
 
 def _number(
@@ -145,16 +139,14 @@ def _number(
 def _raw_samples(sampled: dict[str, Any], problems: list[Problem]) -> NDArray[np.float64] | None:
     data = sampled.get("data")
     if not isinstance(data, str) or not data:
-        problems.append(
-            Problem("required", "data is missing or empty. Send at least 10 s of samples.", "data")
-        )
+        problems.append(Problem("required", "data is missing or empty. Send at least 10 s of samples.", "data"))
         return None
     match = _DATA.match(data)
     end = match.end() if match else 0
     if end != len(data):
         # Step back to the beginning of the token that could not be finished.
         start = data.rfind(" ", 0, end) + 1 if end else 0
-        bad = data[start : start + _LONGEST_TOKEN].split(" ")[0]
+        bad = data[start : start + _LONGEST_POINT].split(" ")[0]
         text = (
             f"data breaks the pattern of SampledData at character {start} ({bad!r}). Decimals without exponent, "
             "E, U or L belong there, with one space between."

@@ -66,14 +66,7 @@ class ChainedCriterion:
     criterion: "Criterion"
 
 
-Criterion = (
-    TokenCriterion
-    | ReferenceCriterion
-    | DateCriterion
-    | IdCriterion
-    | LastUpdatedCriterion
-    | ChainedCriterion
-)
+Criterion = TokenCriterion | ReferenceCriterion | DateCriterion | IdCriterion | LastUpdatedCriterion | ChainedCriterion
 
 
 @dataclass(frozen=True)
@@ -143,13 +136,16 @@ def _criterion(resource_type: str, name: str, value: str) -> Criterion | None:
         return _chained(parameter, modifier, rest, value)
     if colon:
         return _modified(parameter, modifier, values)
+    return _plain(parameter, values)
+
+
+def _plain(parameter: SearchParameter, values: tuple[str, ...]) -> Criterion:
     if parameter.kind == "token":
-        return TokenCriterion(base, tuple(_token(value) for value in values))
+        return TokenCriterion(parameter.name, tuple(_token(value) for value in values))
     if parameter.kind == "date":
-        return DateCriterion(base, _ranges(base, values))
-    return ReferenceCriterion(
-        base, tuple(target for value in values for target in _targets(parameter, value))
-    )
+        return DateCriterion(parameter.name, _ranges(parameter.name, values))
+    targets = tuple(target for value in values for target in _targets(parameter, value))
+    return ReferenceCriterion(parameter.name, targets)
 
 
 def _chained(parameter: SearchParameter, target_type: str, name: str, value: str) -> Criterion | None:

@@ -40,8 +40,7 @@ PROCEDURE = {
 _READING_CONCEPTS = {"statement-probabilities": "Probabilities of the ECG statements"}
 STATEMENT_PROBABILITIES = {
     "coding": [
-        {"system": READING_SYSTEM, "code": code, "display": display}
-        for code, display in _READING_CONCEPTS.items()
+        {"system": READING_SYSTEM, "code": code, "display": display} for code, display in _READING_CONCEPTS.items()
     ],
     "text": "Probability of each ECG statement, by machine",
 }
@@ -51,7 +50,7 @@ _TRUE_RELATIONSHIPS = {"equivalent", "wider"}
 
 
 def _read_snomed() -> dict[str, dict[str, str]]:
-    with files(__package__).joinpath("snomed.csv").open(encoding="utf-8", newline="") as lines:
+    with files(__package__).joinpath("snomed.csv").open(encoding="utf-8") as lines:
         return {
             row["statement"]: {"system": SNOMED, "code": row["snomed"], "display": row["display"]}
             for row in csv.DictReader(lines)

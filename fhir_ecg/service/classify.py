@@ -1,4 +1,4 @@
-"""Reading one ECG: claim, decode, check, predict, and write everything in one transaction. Twice changes nothing."""
+"""Reading one ECG: claim, decode, check, predict, write all in one transaction. Twice changes nothing."""
 
 import logging
 from dataclasses import dataclass
@@ -122,9 +122,7 @@ def _complete(application: Application, case: _Case, recording: Recording, predi
     return "read"
 
 
-def _cancel(
-    application: Application, case: _Case, reasons: list[QualityFinding], error: str | None = None
-) -> Outcome:
+def _cancel(application: Application, case: _Case, reasons: list[QualityFinding], error: str | None = None) -> Outcome:
     moment = now()
     with application.store.transaction() as work:
         if not work.jobs.finish(case.job, moment, error=error):

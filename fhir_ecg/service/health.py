@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from fhir_ecg.service.application import Application
+from fhir_ecg.store.engine import DatabaseError
 from fhir_ecg.store.migrations import pending
 
 
@@ -21,7 +20,7 @@ def readiness(application: Application) -> dict[str, str | None]:
     """Check each dependency; None where it is sound, else what is wrong and what to do."""
     try:
         database = pending(application.store.engine)
-    except SQLAlchemyError as error:
+    except DatabaseError as error:
         database = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
     return {"database": database, "broker": application.broker_problem()}
 

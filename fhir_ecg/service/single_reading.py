@@ -34,9 +34,7 @@ def report_on(
         report = cancelled_report(registered, findings, issued=moment)
         return report if report["result"] else {name: v for name, v in report.items() if name != "result"}
     prediction = classifier.predict(recording)
-    report = read_report(
-        registered, prediction, recording, _SCORES, status="partial", issued=moment, snomed=snomed
-    )
+    report = read_report(registered, prediction, recording, _SCORES, status="partial", issued=moment, snomed=snomed)
     scores = scores_observation(
         observation, observation.get("id", _WAVEFORM), _SCORES, prediction, issued=moment, snomed=snomed
     )

@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 SQLITE_BUSY_SECONDS = 30
 WRITES = "fhir_ecg_writes"
+
+DatabaseError = SQLAlchemyError
+"""What any failure of the database is raised as."""
 
 
 def open_engine(url: str) -> Engine:

@@ -74,9 +74,7 @@ class Jobs:
     def take_due(self, moment: datetime, *, wake_again: timedelta, limit: int) -> list[str]:
         """List jobs that are due, and make each waiting one due again later."""
         due = select(JobRow).where(JobRow.state.in_((WAITING, RUNNING)), JobRow.due_at <= moment)
-        rows = self._session.scalars(
-            due.order_by(JobRow.due_at).limit(limit).with_for_update(skip_locked=True)
-        ).all()
+        rows = self._session.scalars(due.order_by(JobRow.due_at).limit(limit).with_for_update(skip_locked=True)).all()
         for row in rows:
             if row.state == WAITING:
                 row.due_at = moment + wake_again
@@ -85,13 +83,11 @@ class Jobs:
     def count_by_state(self) -> dict[str, int]:
         """Count the jobs in each state."""
         counted = select(JobRow.state, func.count()).group_by(JobRow.state)
-        return {state: count for state, count in self._session.execute(counted)}
+        return dict(self._session.execute(counted).tuples().all())
 
     def oldest_waiting(self) -> datetime | None:
         """Tell since when the oldest unfinished job waits."""
-        return self._session.scalar(
-            select(func.min(JobRow.created_at)).where(JobRow.state.in_((WAITING, RUNNING)))
-        )
+        return self._session.scalar(select(func.min(JobRow.created_at)).where(JobRow.state.in_((WAITING, RUNNING))))
 
     def _change(self, statement: object) -> bool:
         result = self._session.execute(statement)  # type: ignore[call-overload]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fhir_ecg.fhir.parsing import parse_json, serialise
 from fhir_ecg.fhir.report import instant
-from fhir_ecg.fhir.search_index import DateEntry, ReferenceEntry, TokenEntry, index_entries
+from fhir_ecg.fhir.search_index import DateEntry, IndexEntry, ReferenceEntry, TokenEntry, index_entries
 from fhir_ecg.store.tables import (
     DateRow,
     ReferenceRow,
@@ -19,7 +19,11 @@ from fhir_ecg.store.tables import (
     TokenRow,
 )
 
-_INDEX_TABLES = {TokenEntry: TokenRow, ReferenceEntry: ReferenceRow, DateEntry: DateRow}
+_INDEX_TABLES: dict[type[IndexEntry], type[TokenRow | ReferenceRow | DateRow]] = {
+    TokenEntry: TokenRow,
+    ReferenceEntry: ReferenceRow,
+    DateEntry: DateRow,
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,7 @@ class Resources:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def put(
-        self, resource: dict[str, Any], moment: datetime, *, submission_id: str | None = None
-    ) -> StoredResource:
+    def put(self, resource: dict[str, Any], moment: datetime, *, submission_id: str | None = None) -> StoredResource:
         """Store a resource as the next version of its id; with a submission, its bytes are the content."""
         kind, identity = resource["resourceType"], resource["id"]
         row = self._session.get(ResourceRow, (kind, identity))

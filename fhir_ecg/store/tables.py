@@ -30,7 +30,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Refuse a naive moment; store UTC."""
         if value is None:
             return None
@@ -38,7 +38,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a moment needs its zone")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Give SQLite's naive moments their zone back."""
         if value is None or value.tzinfo is not None:
             return value

@@ -38,12 +38,12 @@ def fit_decisions(
     fits = [fit_platt(labels[:, j], logits[:, j]) for j in range(len(codes))]
     slopes, intercepts = np.array(fits).T
     probabilities = expit(slopes * logits + intercepts)
-    common = max(_GRID, key=lambda threshold: sample_f1(labels, probabilities >= threshold))
+    common = max(_GRID.tolist(), key=lambda threshold: sample_f1(labels, probabilities >= threshold))
     return {
         code: Decision(
             slope=slopes[j],
             intercept=intercepts[j],
-            threshold=_threshold(labels[:, j], probabilities[:, j], float(common)),
+            threshold=_threshold(labels[:, j], probabilities[:, j], common),
         )
         for j, code in enumerate(codes)
     }
@@ -58,4 +58,4 @@ def _threshold(labels: NDArray[np.floating], probabilities: NDArray[np.floating]
     asserted = probabilities[:, None] >= _GRID
     hits = (asserted & (labels[:, None] > 0)).sum(axis=0)
     best = float(_GRID[np.argmax(2 * hits / (asserted.sum(axis=0) + positives))])
-    return round(weight * best + (1 - weight) * common, 4)
+    return round(float(weight * best + (1 - weight) * common), 4)

@@ -28,9 +28,7 @@ def figures(
     }
 
 
-def calibration_error(
-    labels: NDArray[np.floating], probabilities: NDArray[np.floating], bins: int = 15
-) -> float:
+def calibration_error(labels: NDArray[np.floating], probabilities: NDArray[np.floating], bins: int = 15) -> float:
     """Compute the expected calibration error of one statement over bins of equal width (Naeini 2015)."""
     places = np.minimum((probabilities * bins).astype(int), bins - 1)
     counts = np.bincount(places, minlength=bins)

@@ -1,11 +1,11 @@
-"""The training loop: one-cycle AdamW, random crops, gain noise, weight averaging; resumable to the same result."""
+"""The training loop: one-cycle AdamW, crops, gain noise, weight averaging; resumable to the same result."""
 
 import json
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -51,14 +51,11 @@ def start(config: TrainingConfig, records: int) -> Run:
     """Build a run at epoch 0, seeded."""
     torch.manual_seed(config.seed)
     network = EcgNetwork(config.base_filters)
-    network.morphology_branch.to(memory_format=torch.channels_last)
-    network.global_branch.to(memory_format=torch.channels_last)
-    averaged = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay), use_buffers=False
-    )
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    for branch in (network.morphology_branch, network.global_branch):
+        branch.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
+    average = get_ema_multi_avg_fn(config.average_decay)  # type: ignore[no-untyped-call]
+    averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=False)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         config.learning_rate,
@@ -95,8 +92,7 @@ def train(config: TrainingConfig, directory: Path, training: PtbXl, validation: 
         with (directory / LOG).open("a") as log:
             log.write(json.dumps(line) + "\n")
         tqdm.write(json.dumps(line))
-    averaged: EcgNetwork = run.averaged.module
-    return averaged.eval()
+    return cast("EcgNetwork", run.averaged.module).eval()
 
 
 def has_fast_bfloat16() -> bool:
@@ -117,9 +113,7 @@ def _train_epoch(config: TrainingConfig, run: Run, training: PtbXl) -> float:
         leads = augment(training.leads[batch], config, generator)
         with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
             logits = run.network(leads)
-        loss = functional.binary_cross_entropy_with_logits(
-            logits.float(), torch.from_numpy(training.labels[batch])
-        )
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), torch.from_numpy(training.labels[batch]))
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.gradient_clip)
@@ -151,9 +145,7 @@ def _refresh_statistics(run: Run, training: PtbXl, batches: int = 40, size: int 
 
 
 @torch.inference_mode()
-def predict_logits(
-    network: torch.nn.Module, leads: NDArray[np.float32], size: int = 128
-) -> NDArray[np.float64]:
+def predict_logits(network: torch.nn.Module, leads: NDArray[np.float32], size: int = 128) -> NDArray[np.float64]:
     """Compute the logits (records, statements) of whole records."""
     network.eval()
     parts = [network(torch.from_numpy(leads[i : i + size])) for i in range(0, len(leads), size)]

@@ -23,13 +23,15 @@ def example(name: str, seed: int = 1, seconds: float = 10.0) -> Recording:
 
 
 def lead(recording: Recording, name: Lead) -> Signal:
-    return recording.leads[TWELVE_LEADS.index(name)]
+    samples: Signal = recording.leads[TWELVE_LEADS.index(name)]
+    return samples
 
 
 def r_peaks(recording: Recording) -> Signal:
     """Times in seconds of the R peaks in V6, which has a tall R in every example."""
     peaks, _ = signal.find_peaks(lead(recording, Lead.V6), height=0.5, distance=int(0.25 * RATE))
-    return peaks / RATE
+    times: Signal = peaks / RATE
+    return times
 
 
 def median_beat(recording: Recording, name: Lead) -> Signal:
