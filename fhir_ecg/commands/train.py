@@ -1,11 +1,13 @@
 """`train` and `evaluate`."""
 
 from pathlib import Path
+from tomllib import TOMLDecodeError
 
 import click
 import numpy as np
 import orjson
 import torch
+from pydantic import ValidationError
 from scipy.special import expit
 
 from fhir_ecg import __version__
@@ -26,7 +28,7 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
     """Train, calibrate and write the weights with their manifest; returns what to do with them."""
     if threads is not None:
         torch.set_num_threads(threads)
-    config = TrainingConfig.read(config_file)
+    config = _config(config_file)
     training = _load(ptbxl, config.training_folds, config)
     validation = _load(ptbxl, config.validation_folds, config)
     network = train(config, run_dir, training, validation)
@@ -62,6 +64,13 @@ def evaluate_model(ptbxl: Path, folds: list[int], settings: Settings) -> str:
         "folds": folds,
     }
     return orjson.dumps(described | measured, option=orjson.OPT_INDENT_2).decode()
+
+
+def _config(path: Path | None) -> TrainingConfig:
+    try:
+        return TrainingConfig.read(path)
+    except (ValidationError, TOMLDecodeError) as error:
+        raise click.UsageError(f"{path}: {error}") from error
 
 
 def _load(ptbxl: Path, folds: tuple[int, ...], config: TrainingConfig) -> PtbXl:

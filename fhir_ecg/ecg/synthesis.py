@@ -270,9 +270,7 @@ def _fibrillatory_waves(times: Signal, generator: np.random.Generator) -> Signal
 
 def _turned(dipole: Signal, degrees: float) -> Signal:
     angle = np.deg2rad(degrees)
-    rotation = np.array(
-        [[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]]
-    )
+    rotation = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
     turned: Signal = rotation @ dipole
     return turned
 

@@ -43,13 +43,18 @@ def read_wfdb(path: Path) -> WfdbRecord:
         raise UnreadableRecordError(f"{stem} is no readable WFDB record: {error}") from error
     leads = {}
     resolutions = []
-    for column, (name, unit, gain) in enumerate(zip(record.sig_name, record.units, record.adc_gain, strict=True)):
-        if (lead := _BY_NAME.get(name.upper())) is None:
+    signals = zip(record.sig_name or [], record.units or [], record.adc_gain or [], strict=True)
+    for column, (name, unit, gain) in enumerate(signals):
+        if (lead := _BY_NAME.get(str(name).upper())) is None:
             continue
+        if lead in leads:
+            raise UnreadableRecordError(f"{stem}: lead {lead} stands twice; which one is meant is unclear")
+        if not 0 < abs(gain) < np.inf:
+            raise UnreadableRecordError(f"{stem}: lead {name} has gain {gain}, which gives no voltage")
         if (scale := _TO_MILLIVOLTS.get(unit.lower())) is None:
             raise UnreadableRecordError(f"{stem}: lead {name} is in {unit}; voltages are in V, mV or uV")
         leads[lead] = np.asarray(record.p_signal[:, column], np.float64) * scale
-        resolutions.append(scale / gain)
+        resolutions.append(abs(scale / gain))
     return WfdbRecord(stem.name, _recording(stem, leads, float(record.fs)), min(resolutions), _date(record.base_date))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead, complete_leads, missing_leads
 from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ, Recording
+from fhir_ecg.fhir.dates import date_range
 from fhir_ecg.fhir.lead_coding import identify_lead, lead_code
 from fhir_ecg.fhir.outcome import Problem, UnprocessableError
 from fhir_ecg.fhir.sampled_data import (
@@ -31,7 +32,7 @@ def read_recording(observation: dict[str, Any]) -> Recording:
     Raises:
         UnprocessableError: It holds no 12-lead ECG that can be read without guessing; every problem is named.
     """
-    problems = _status_problems(observation)
+    problems = _status_problems(observation) + _period_problems(observation)
     components = [
         (index, component)
         for index, component in enumerate(observation.get("component") or [])
@@ -114,6 +115,14 @@ def _status_problems(observation: dict[str, Any]) -> list[Problem]:
         text = f"The Observation's status is {status}: it {_UNREADABLE_STATUSES[status]}. Send it when it is final."
         return [Problem("business-rule", text, "Observation.status")]
     return []
+
+
+def _period_problems(observation: dict[str, Any]) -> list[Problem]:
+    period = observation.get("effectivePeriod", {})
+    if "start" not in period or "end" not in period or date_range(period["start"])[0] < date_range(period["end"])[1]:
+        return []
+    text = f"The time of the ECG ends ({period['end']}) before it starts ({period['start']})."
+    return [Problem("invariant", text, "Observation.effective.ofType(Period)")]
 
 
 def _no_waveform(observation: dict[str, Any]) -> Problem:

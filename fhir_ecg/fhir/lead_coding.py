@@ -17,6 +17,7 @@ _SYSTEMS = {
     MDC: ("mdc_elec_potl", "mdc_lead"),
     "urn:oid:2.16.840.1.113883.6.24": ("mdc_elec_potl", "mdc_lead"),
     "http://snomed.info/sct": ("snomed",),
+    "http://loinc.org": ("loinc_part",),
 }
 
 _NAME = re.compile(r"(?<![A-Za-z0-9])(III|II|I|aVR|aVL|aVF|V[1-6])(?![A-Za-z0-9])", re.IGNORECASE)

@@ -5,16 +5,24 @@ fhir.resources has no R4 package; its R4B differs, of the types read here, only 
 
 import json
 import re
-from decimal import Decimal
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any
 
 import orjson
 from fhir.resources.R4B.observation import Observation
 from pydantic import ValidationError
 
+from fhir_ecg.fhir.json_form import Fault, form_faults, type_faults
 from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, UnprocessableError
 
 MAXIMUM_DEPTH = 64
+# Whole numbers that orjson writes; larger ones are kept as Decimal.
+_MAXIMUM_INTEGER_DIGITS = 18
+# Of a number beyond that, arithmetic with Decimal raises errors.
+_MAXIMUM_EXPONENT = 999
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHOICE = re.compile(r"^(value|effective|deceased|onset|multipleBirth)([A-Z]\w+)$")
 _MAXIMUM_PROBLEMS = 20
 _ISSUE_TYPES: dict[str, IssueType] = {
@@ -28,15 +36,15 @@ def parse_json(body: bytes) -> dict[str, Any]:
     """Read one JSON object; numbers with a fraction become Decimal, so that they keep their precision.
 
     Raises:
-        MalformedError: Not UTF-8, no JSON, no object, a name twice in one object, NaN, or nested too deeply.
+        MalformedError: Not UTF-8, no JSON, no object, a name twice in one object, NaN, nested too deeply, or a
+            string or number that nothing can hold: with NUL or half a character, above 1E+999.
     """
-    if b"\0" in body or b"\\u0000" in body:
-        raise _malformed("The body holds a NUL character, which no FHIR string may.")
     try:
         document = json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_object_of_unique_names,
-            parse_float=Decimal,
+            parse_float=_decimal,
+            parse_int=_integer,
             parse_constant=_refuse_constant,
         )
     except UnicodeDecodeError as error:
@@ -45,11 +53,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
         raise _malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
     except RecursionError as error:
         raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.") from error
-    except ValueError as error:  # an integer of thousands of digits
-        raise _malformed("The body holds a number with too many digits.") from error
     if not isinstance(document, dict):
         raise _malformed("The body is JSON, but no object. Send one FHIR resource.")
-    _limit_depth(document, MAXIMUM_DEPTH)
+    _check_content(document, MAXIMUM_DEPTH)
     return document
 
 
@@ -73,10 +79,17 @@ def check_observation(resource: dict[str, Any]) -> None:
         raise MalformedError(
             Problem("invalid", f"The body is {named}; an Observation belongs here.", "Observation.resourceType")
         )
+    if problems := _fault_problems(form_faults(resource)):
+        raise UnprocessableError(*problems)
     try:
-        Observation.model_validate(resource)
+        model = Observation.model_validate(resource)
     except ValidationError as error:
         raise UnprocessableError(*_problems(error)) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # failures of the library
+        text = "An element has a JSON type that FHIR does not give it."
+        raise UnprocessableError(Problem("structure", text, "Observation")) from error
+    if problems := _fault_problems(type_faults(model, resource)):
+        raise UnprocessableError(*problems)
 
 
 def fhirpath(root: str, location: tuple[int | str, ...]) -> str:
@@ -103,11 +116,13 @@ def _malformed(text: str) -> MalformedError:
 
 
 def _object_of_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _malformed(f"The name {twice[:64]!r} stands twice in one JSON object; which one is meant is unclear.")
+    document: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in document:
+            raise _malformed(
+                f"The name {name[:64]!r} stands twice in one JSON object; which one is meant is unclear."
+            )
+        document[name] = value
     return document
 
 
@@ -115,12 +130,38 @@ def _refuse_constant(name: str) -> None:
     raise _malformed(f"{name} is no JSON number.")
 
 
-def _limit_depth(node: Any, left: int) -> None:
-    if left == 0:
-        raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.")
-    for child in node.values() if isinstance(node, dict) else node:
-        if isinstance(child, dict | list):
-            _limit_depth(child, left - 1)
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _MAXIMUM_INTEGER_DIGITS else _decimal(text)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise _malformed(f"The number {text[:40]} is beyond what can be held.") from error
+    if abs(number.adjusted()) > _MAXIMUM_EXPONENT:
+        raise _malformed(f"The number {text[:40]} is beyond what can be held.")
+    return number
+
+
+def _check_content(node: Any, left: int) -> None:
+    if isinstance(node, str):
+        _check_text(node)
+    elif isinstance(node, dict | list):
+        if left == 0:
+            raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.")
+        if isinstance(node, dict):
+            for name in node:
+                _check_text(name)
+        for child in node.values() if isinstance(node, dict) else node:
+            _check_content(child, left - 1)
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        raise _malformed("A string holds a NUL character, which no FHIR string may.")
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        raise _malformed("A string holds half a surrogate pair, which is no character.")
 
 
 def _decimal_as_written(value: Any) -> orjson.Fragment:
@@ -137,4 +178,11 @@ def _problems(error: ValidationError) -> list[Problem]:
             fhirpath("Observation", detail["loc"]),
         )
         for detail in error.errors(include_input=False, include_url=False, include_context=False)[:_MAXIMUM_PROBLEMS]
+    ]
+
+
+def _fault_problems(faults: Iterable[Fault]) -> list[Problem]:
+    return [
+        Problem(code, text, fhirpath("Observation", location))
+        for location, code, text in islice(faults, _MAXIMUM_PROBLEMS)
     ]

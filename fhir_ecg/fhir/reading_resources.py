@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from fhir_ecg.ecg.prediction import ModelIdentity, Prediction, StatementScore
-from fhir_ecg.fhir.report import effective, instant
+from fhir_ecg.fhir.report import context, effective, instant
 from fhir_ecg.fhir.sampled_data import UCUM
 from fhir_ecg.fhir.terminology import (
     AI_ASSERTED,
@@ -42,8 +42,7 @@ def scores_observation(
         "category": [PROCEDURE],
         "code": STATEMENT_PROBABILITIES,
     }
-    scores |= {name: observation[name] for name in ("subject", "encounter") if name in observation}
-    scores |= effective(observation)
+    scores |= context(observation) | effective(observation)
     return scores | {
         "issued": instant(issued),
         "device": _device_reference(prediction.model),

@@ -20,16 +20,6 @@ UNCONFIRMED = (
 )
 ReadStatus = Literal["partial", "preliminary"]
 
-# What R4's DiagnosticReport.basedOn may point to; Observation.basedOn admits more.
-_ORDERS = (
-    "CarePlan/",
-    "ImmunizationRecommendation/",
-    "MedicationRequest/",
-    "NutritionOrder/",
-    "ServiceRequest/",
-)
-
-
 def instant(moment: datetime) -> str:
     """Write a moment as a FHIR instant in UTC, with milliseconds."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -45,11 +35,10 @@ def registered_report(observation: dict[str, Any], observation_id: str, report_i
         "category": [ELECTROCARDIAC],
         "code": EKG_STUDY,
     }
-    orders = [order for order in observation.get("basedOn", []) if order.get("reference", "").startswith(_ORDERS)]
-    if orders:
+    orders = [carried_over(order, observation) for order in observation.get("basedOn", []) if not _is_for_device(order)]
+    if orders := [order for order in orders if order]:
         report["basedOn"] = orders
-    report |= {name: observation[name] for name in ("subject", "encounter") if name in observation}
-    report |= effective(observation)
+    report |= context(observation) | effective(observation)
     report["result"] = [{"reference": f"Observation/{observation_id}", "display": "12-lead ECG as sent"}]
     return report
 
@@ -95,6 +84,28 @@ def cancelled_report(
     }
 
 
+def context(observation: dict[str, Any]) -> dict[str, Any]:
+    """Take over whom and what an Observation is about."""
+    named = {n: carried_over(observation[n], observation) for n in ("subject", "encounter") if n in observation}
+    return {name: reference for name, reference in named.items() if reference}
+
+
+def carried_over(reference: dict[str, Any], observation: dict[str, Any]) -> dict[str, Any]:
+    """Write an Observation's reference for use in another resource.
+
+    There, `#id` would point to nothing: the type and identifier of the contained resource take its place, or of
+    a reference without even those nothing is left.
+    """
+    target = reference.get("reference", "")
+    if not target.startswith("#"):
+        return reference
+    contained = {f"#{resource.get('id')}": resource for resource in observation.get("contained", [])}.get(target, {})
+    identifier = contained.get("identifier")
+    first = identifier[0] if isinstance(identifier, list) else identifier
+    logical = ({"type": contained["resourceType"]} if contained else {}) | ({"identifier": first} if first else {})
+    return logical | {name: value for name, value in reference.items() if name != "reference"}
+
+
 def effective(observation: dict[str, Any]) -> dict[str, Any]:
     """Take over an Observation's time as far as a DiagnosticReport can hold it (no Timing)."""
     if "effectiveInstant" in observation:
@@ -106,6 +117,11 @@ def _identifiers(observation: dict[str, Any], report_id: str) -> list[dict[str, 
     """Give the report its own identifier, and the ECG's as secondary ones, by which an EHR knows the case."""
     own = {"use": "official", "system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{report_id}"}
     return [own, *({**identifier, "use": "secondary"} for identifier in observation.get("identifier", []))]
+
+
+def _is_for_device(order: dict[str, Any]) -> bool:
+    """Whether it is the one kind of order that an Observation may be based on, but no DiagnosticReport in R4."""
+    return order.get("type") == "DeviceRequest" or "DeviceRequest/" in order.get("reference", "")
 
 
 def _conclusion(prediction: Prediction, recording: Recording) -> list[str]:

@@ -84,8 +84,8 @@ def encode_sampled_data(millivolts: NDArray[np.float64], sampling_rate: float, r
     tokens = ["E" if gap else str(value) for gap, value in zip(gaps.tolist(), raw.tolist(), strict=True)]
     return {
         "origin": {"value": 0, "unit": "mV", "system": UCUM, "code": "mV"},
-        "period": Decimal(repr(1000 / sampling_rate)),
-        "factor": Decimal(repr(resolution)),
+        "period": Decimal(str(1000 / sampling_rate)),
+        "factor": Decimal(str(resolution)),
         "dimensions": 1,
         "data": " ".join(tokens),
     }
@@ -130,7 +130,7 @@ def _number(
         number = Decimal(str(node))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or abs(number) > 10**12:
+    if not number.is_finite() or number.copy_abs() > 10**12:
         problems.append(Problem("value", f"{where} is no number within 10^12.", where))
         return default
     return number
@@ -144,8 +144,8 @@ def _raw_samples(sampled: dict[str, Any], problems: list[Problem]) -> NDArray[np
     match = _DATA.match(data)
     end = match.end() if match else 0
     if end != len(data):
-        # Step back to the beginning of the token that could not be finished.
-        start = data.rfind(" ", 0, end) + 1 if end else 0
+        # After a space, a token could not begin; else step back to the beginning of the one that did not end.
+        start = end + 1 if match and data[end] == " " else data.rfind(" ", 0, end) + 1
         bad = data[start : start + _LONGEST_POINT].split(" ")[0]
         text = (
             f"data breaks the pattern of SampledData at character {start} ({bad!r}). Decimals without exponent, "

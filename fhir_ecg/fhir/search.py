@@ -16,7 +16,10 @@ CURSOR = "_cursor"
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
 # Read by the HTTP layer, on any interaction.
 _NOT_CRITERIA = {"_format", "_pretty"}
-_UNESCAPED_COMMA = re.compile(r"(?<!\\),")
+# A part of a list: what is escaped, or is no comma. https://hl7.org/fhir/R4/search.html#escaping
+_PART = re.compile(r"(?:^|,)((?:\\.|[^,])*)", re.DOTALL)
+_SYSTEM_AND_CODE = re.compile(r"((?:\\.|[^|\\])*)\|(.*)", re.DOTALL)
+_ESCAPED = re.compile(r"\\([,|$\\])")
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def _count(value: str) -> int:
 
 
 def _criterion(resource_type: str, name: str, value: str) -> Criterion | None:
-    values = tuple(part.replace("\\,", ",") for part in _UNESCAPED_COMMA.split(value))
+    escaped = _PART.findall(value)
+    values = tuple(_unescaped(part) for part in escaped)
     if name == "_id":
         return IdCriterion(values)
     if name == "_lastUpdated":
@@ -159,21 +163,26 @@ def _chained(parameter: SearchParameter, target_type: str, name: str, value: str
     return None if inner is None else ChainedCriterion(parameter.name, target_type, inner)
 
 
-def _modified(parameter: SearchParameter, modifier: str, values: tuple[str, ...]) -> Criterion | None:
+def _modified(parameter: SearchParameter, modifier: str, escaped: list[str]) -> Criterion | None:
     if parameter.kind != "reference":
         return None
     if modifier == "identifier":
-        return TokenCriterion(IDENTIFIER_OF.format(parameter.name), tuple(_token(value) for value in values))
+        return TokenCriterion(IDENTIFIER_OF.format(parameter.name), tuple(_token(part) for part in escaped))
     if modifier in parameter.targets:
-        return ReferenceCriterion(parameter.name, tuple(indexed(f"{modifier}/{v}") for v in values))
+        targets = tuple(indexed(f"{modifier}/{_unescaped(part)}") for part in escaped)
+        return ReferenceCriterion(parameter.name, targets)
     return None
 
 
-def _token(value: str) -> tuple[str | None, str | None]:
-    if "|" not in value:
-        return None, indexed(value)
-    system, _, code = value.partition("|")
-    return indexed(system), indexed(code) or None
+def _unescaped(part: str) -> str:
+    return _ESCAPED.sub(r"\1", part)
+
+
+def _token(part: str) -> tuple[str | None, str | None]:
+    match = _SYSTEM_AND_CODE.fullmatch(part)
+    if match is None:
+        return None, indexed(_unescaped(part))
+    return indexed(_unescaped(match[1])), indexed(_unescaped(match[2])) or None
 
 
 def _targets(parameter: SearchParameter, value: str) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ class Jobs:
     def count_by_state(self) -> dict[str, int]:
         """Count the jobs in each state."""
         counted = select(JobRow.state, func.count()).group_by(JobRow.state)
-        return dict(self._session.execute(counted).tuples().all())
+        return dict(self._session.execute(counted).all())
 
     def oldest_waiting(self) -> datetime | None:
         """Tell since when the oldest unfinished job waits."""

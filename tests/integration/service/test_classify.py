@@ -1,0 +1,103 @@
+"""Reading a job: once, whatever happens, on a real database of each kind."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fhir_ecg.service.application import Application, Caller, now
+from fhir_ecg.service.classify import classify
+from fhir_ecg.service.submit import submit
+from fhir_ecg.store.tables import AuditEventRow, JobRow, PredictionRow, ResourceVersionRow
+
+
+@pytest.fixture
+def report_id(application: Application, examples: dict[str, bytes]) -> str:
+    return str(submit(application, examples["sinus-tachycardia"], Caller("ehr", "r-1")).report.content["id"])
+
+
+def job(application: Application) -> JobRow:
+    with Session(application.store.engine) as session:
+        return session.scalars(select(JobRow)).one()
+
+
+def versions(application: Application, report_id: str) -> list[str]:
+    with Session(application.store.engine) as session:
+        rows = session.scalars(
+            select(ResourceVersionRow.content)
+            .where(ResourceVersionRow.id == report_id)
+            .order_by(ResourceVersionRow.version)
+        )
+        return [json.loads(content or b"{}")["status"] for content in rows]
+
+
+def broken(application: Application) -> Application:
+    """The same service with weights that cannot be loaded."""
+
+    def no_weights() -> None:
+        raise OSError("the disk is gone")
+
+    return replace(application, classifier=no_weights)  # type: ignore[arg-type]
+
+
+def test_a_job_done_twice_changes_nothing(application: Application, report_id: str) -> None:
+    assert classify(application, job(application).id) == "read"
+    assert classify(application, job(application).id) == "not claimed"
+
+    assert versions(application, report_id) == ["registered", "partial"]
+    with Session(application.store.engine) as session:
+        prediction = session.scalars(select(PredictionRow)).one()
+    assert prediction.report_id == report_id
+    assert len(prediction.scores) == 71
+    assert (prediction.attempt, prediction.repairs) == (1, [])
+    assert len({prediction.weights_sha256, prediction.input_sha256, prediction.recording_sha256}) == 3
+
+
+def test_a_failed_attempt_is_tried_again_and_then_cancelled_with_the_reason(
+    application: Application, report_id: str
+) -> None:
+    impatient = replace(application, policy=replace(application.policy, wake_again=timedelta(0)))
+    outcomes = [classify(broken(impatient), job(application).id) for _ in range(4)]
+
+    assert outcomes == ["released", "released", "cancelled", "not claimed"]
+    assert versions(application, report_id) == ["registered", "cancelled"]
+    assert "the disk is gone" in (job(application).error or "")
+    assert job(application).state == "failed"
+    with Session(application.store.engine) as session:
+        audit = session.scalars(select(AuditEventRow).where(AuditEventRow.action == "classify")).one()
+    assert (audit.outcome, audit.detail) == ("failure", {"reasons": ["processing-failed"]})
+
+
+def test_a_job_whose_workers_all_died_is_cancelled(application: Application, report_id: str) -> None:
+    for attempt in range(3):
+        with application.store.transaction() as work:
+            moment = now() + attempt * timedelta(hours=1)
+            assert work.jobs.claim(job(application).id, moment, lease=timedelta(minutes=1))
+    with application.store.transaction() as work:  # the last lease has ended
+        assert work.jobs.take_due(now() + timedelta(hours=9), wake_again=timedelta(0), limit=1)
+    with Session(application.store.engine) as session, session.begin():
+        session.get_one(JobRow, job(application).id).due_at = now()
+
+    assert classify(application, job(application).id) == "cancelled"
+    assert versions(application, report_id) == ["registered", "cancelled"]
+
+
+def test_an_attempt_that_was_taken_over_writes_nothing(application: Application, report_id: str) -> None:
+    slow = application.classifier()
+
+    class TakenOver:
+        """The real classifier, beside which another worker reads the same job meanwhile."""
+
+        def predict(self, recording: object) -> object:
+            with Session(application.store.engine) as session, session.begin():
+                session.get_one(JobRow, job(application).id).due_at = now()
+            assert classify(application, job(application).id) == "read"
+            return slow.predict(recording)  # type: ignore[arg-type]
+
+    overtaken = replace(application, classifier=lambda: TakenOver())  # type: ignore[arg-type, return-value]
+
+    assert classify(overtaken, job(application).id) == "not claimed"
+    assert versions(application, report_id) == ["registered", "partial"]

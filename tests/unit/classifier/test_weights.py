@@ -1,0 +1,93 @@
+"""Weights files: what was written is read, and what is no weights file is refused with what to do."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
+from fhir_ecg.classifier.inference import Classifier
+from fhir_ecg.classifier.network import EcgNetwork
+from fhir_ecg.classifier.weights import Decision, Manifest, WeightsError, read_weights, write_weights
+from fhir_ecg.ecg.statements import STATEMENT_CODES
+
+MANIFEST = Manifest(
+    name="test",
+    version="1",
+    architecture="three-branch",
+    base_filters=2,
+    preprocessing="band-pass, global scale",
+    labels=STATEMENT_CODES,
+    decisions={code: Decision(slope=0.9, intercept=-0.1, threshold=0.4) for code in STATEMENT_CODES},
+    training={"records": 3},
+    metrics={"macro_auc": 0.5},
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    target = tmp_path / "model.safetensors"
+    write_weights(target, MANIFEST, EcgNetwork(2).state_dict())
+    return target
+
+
+def test_manifest_and_tensors_come_back(path: Path) -> None:
+    weights = read_weights(path)
+
+    assert weights.manifest == MANIFEST
+    assert weights.tensors.keys() == EcgNetwork(2).state_dict().keys()
+    assert Classifier(weights).model.weights_sha256 == weights.sha256
+
+
+def test_one_changed_bit_changes_the_digest(path: Path, tmp_path: Path) -> None:
+    body = bytearray(path.read_bytes())
+    body[-1] ^= 1
+    changed = tmp_path / "changed.safetensors"
+    changed.write_bytes(body)
+
+    assert read_weights(changed).sha256 != read_weights(path).sha256
+
+
+def test_what_is_no_weights_file_is_refused(path: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(path.read_bytes()[:1000])
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"layer.weight": torch.zeros(1)}, foreign)
+    pickled = tmp_path / "model.pth"
+    torch.save({"model_state_dict": {}}, pickled)
+
+    for refused in (cut, foreign, pickled, tmp_path / "absent.safetensors"):
+        with pytest.raises(WeightsError, match=str(refused)):
+            read_weights(refused)
+
+
+def test_tensors_that_do_not_fit_the_manifest_are_refused(tmp_path: Path) -> None:
+    target = tmp_path / "model.safetensors"
+    write_weights(target, MANIFEST, EcgNetwork(3).state_dict())
+
+    with pytest.raises(WeightsError, match="do not fit"):
+        Classifier.from_file(target)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": (*STATEMENT_CODES[:-1], "BOGUS")},
+        {"labels": (*STATEMENT_CODES[:-1], STATEMENT_CODES[0])},
+        {"decisions": {}},
+        {"preprocessing": "none"},
+        {"architecture": "other"},
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Manifest.model_validate(MANIFEST.model_dump() | change)
+
+
+def test_shipped_weights_say_what_they_reach() -> None:
+    manifest = read_weights(None).manifest
+
+    assert manifest.labels == STATEMENT_CODES
+    assert manifest.metrics["macro_auc"] >= 0.90
+    assert 10 not in (*manifest.training["training_folds"], *manifest.training["validation_folds"])
