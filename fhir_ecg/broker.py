@@ -32,11 +32,8 @@ def make_celery(broker_url: str) -> Celery:
         broker_connection_timeout=2,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        # SIGTERM: finish the job in hand, at most for so long.
-        worker_soft_shutdown_timeout=20,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
-        event_queue_exclusive=False,
     )
     if broker_url.startswith("file:"):
         app.conf.broker_url = "filesystem://localhost//"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from fhir_ecg import __version__
 from fhir_ecg.settings import Settings
@@ -36,6 +37,8 @@ class Fault(click.ClickException):
 def _settings() -> Settings:
     try:
         settings = Settings()
+    except SettingsError as error:  # a variable that should be JSON and is none
+        raise click.UsageError(f"the settings are wrong: {error}; FHIR_ECG_CLIENTS is a JSON object") from error
     except ValidationError as error:
         lines = "; ".join(f"FHIR_ECG_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise click.UsageError(f"the settings are wrong: {lines}") from error
@@ -129,6 +132,14 @@ def token(name: str) -> None:
     secret, digest = new_token()
     click.echo(f"Give the client this token; it is shown only now:\n  {secret}\n")
     click.echo(f'Add the client to FHIR_ECG_CLIENTS:\n  FHIR_ECG_CLIENTS=\'{{"{name}": "{digest}"}}\'')
+
+
+@main.command()
+def settings() -> None:
+    """Print every variable with its default and meaning, as a Markdown table."""
+    from fhir_ecg.commands.settings import settings_table
+
+    click.echo(settings_table())
 
 
 @main.group()

@@ -2,16 +2,19 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 
 
 class Settings(BaseSettings):
     """The knobs. Each description ends up in the README's table."""
 
-    model_config = SettingsConfigDict(env_prefix="FHIR_ECG_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FHIR_ECG_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Path = Field(
         Path.home() / ".local" / "share" / "fhir-ecg",
@@ -30,7 +33,7 @@ class Settings(BaseSettings):
         "",
         description="The address under which clients reach `/fhir`, where a proxy changes it; empty means as requested",
     )
-    clients: dict[str, str] = Field(
+    clients: dict[str, Sha256] = Field(
         default_factory=dict,
         description="Who may call: JSON of client names to the SHA-256 of their bearer tokens "
         "(`fhir-ecg token NAME` makes one)",
@@ -54,11 +57,6 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
-
-    @field_validator("weights", mode="before")
-    @classmethod
-    def _none_if_empty(cls, value: object) -> object:
-        return value or None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -26,7 +26,7 @@ class Classifier:
         manifest = weights.manifest
         self._network = EcgNetwork(manifest.base_filters, len(manifest.labels))
         try:
-            self._network.load_state_dict(weights.tensors)
+            self._network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.tensors.items()})
         except RuntimeError as error:
             raise WeightsError(f"the tensors do not fit the architecture that the manifest names: {error}") from error
         self._network.eval()

@@ -1,5 +1,7 @@
 """Weights: one safetensors file with its manifest in the header.
 
+It needs no torch, so that a process can check a model before it forks.
+
 The manifest says all that is needed to use the weights and to know them years later; the file's SHA-256 is
 the model's name in every prediction.
 """
@@ -10,10 +12,12 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
-from torch import Tensor
+from safetensors.numpy import load, save_file
 
 from fhir_ecg.classifier.preprocessing import PreprocessingName
 from fhir_ecg.ecg.prediction import ModelIdentity
@@ -69,7 +73,7 @@ class Weights:
     """A model as it was read."""
 
     manifest: Manifest
-    tensors: dict[str, Tensor]
+    tensors: dict[str, NDArray[Any]]
     sha256: str
 
     @property
@@ -95,15 +99,14 @@ def read_weights(path: Path | None) -> Weights:
     return Weights(_read_manifest(body, path), tensors, sha256(body).hexdigest())
 
 
-def write_weights(path: Path, manifest: Manifest, tensors: dict[str, Tensor]) -> None:
+def write_weights(path: Path, manifest: Manifest, tensors: dict[str, NDArray[Any]]) -> None:
     """Write weights with their manifest."""
-    plain = {name: tensor.detach().float().contiguous() for name, tensor in tensors.items()}
+    # safetensors writes memory as it lies: an array in channels-last order would come back scrambled.
+    plain = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     save_file(plain, path, metadata={MANIFEST_KEY: manifest.model_dump_json()})
 
 
 def _read_manifest(body: bytes, path: Path) -> Manifest:
-    import orjson
-
     # https://github.com/huggingface/safetensors#format: 8 bytes length, then the header as JSON
     length = int.from_bytes(body[:8], "little")
     metadata = orjson.loads(body[8 : 8 + length]).get("__metadata__", {})

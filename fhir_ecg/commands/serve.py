@@ -41,8 +41,14 @@ def run_web(settings: Settings, host: str, port: int) -> None:
 
 def run_worker(settings: Settings) -> None:
     """Work until SIGTERM; the job in hand is finished."""
+    from fhir_ecg.classifier.weights import WeightsError, read_weights
     from worker.app import celery
 
+    try:
+        read_weights(settings.weights)
+    except WeightsError as error:
+        # Found by the inference process, it would cost every waiting ECG its attempts.
+        raise click.ClickException(str(error)) from error
     celery.worker_main(
         [
             "--quiet",

@@ -48,7 +48,8 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
         metrics=figures(validation.labels, expit(slopes * logits + intercepts), decisions, STATEMENT_CODES),
     )
     target = run_dir / MODEL_FILE
-    write_weights(target, manifest, network.state_dict())
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    write_weights(target, manifest, tensors)
     return f"{orjson.dumps(manifest.metrics).decode()}\nWrote {target}. Use it: FHIR_ECG_WEIGHTS={target.absolute()}"
 
 

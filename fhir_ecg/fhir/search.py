@@ -139,13 +139,14 @@ def _criterion(resource_type: str, name: str, value: str) -> Criterion | None:
     if dot:
         return _chained(parameter, modifier, rest, value)
     if colon:
-        return _modified(parameter, modifier, values)
-    return _plain(parameter, values)
+        return _modified(parameter, modifier, escaped)
+    return _plain(parameter, escaped)
 
 
-def _plain(parameter: SearchParameter, values: tuple[str, ...]) -> Criterion:
+def _plain(parameter: SearchParameter, escaped: list[str]) -> Criterion:
     if parameter.kind == "token":
-        return TokenCriterion(parameter.name, tuple(_token(value) for value in values))
+        return TokenCriterion(parameter.name, tuple(_token(part) for part in escaped))
+    values = tuple(_unescaped(part) for part in escaped)
     if parameter.kind == "date":
         return DateCriterion(parameter.name, _ranges(parameter.name, values))
     targets = tuple(target for value in values for target in _targets(parameter, value))

@@ -1,6 +1,5 @@
 """`fhir-ecg serve` and `demo` as a newcomer runs them."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -81,7 +80,7 @@ def test_all_processes_end_together(
     end(serve)
 
     assert serve.wait(60) == status
-    gone, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=10)
     assert not alive
 
 
@@ -89,7 +88,7 @@ def test_processes_do_not_outlive_a_killed_serve(serve: subprocess.Popen[bytes])
     processes = family(serve)
     serve.kill()
 
-    gone, alive = psutil.wait_procs(processes, timeout=60)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive
 
 
@@ -171,4 +170,4 @@ def test_the_wheel_runs_from_another_folder(tmp_path: Path) -> None:
         check=False,
     )
     assert demo.returncode == 0, demo.stderr
-    assert not os.listdir(elsewhere)
+    assert not list(elsewhere.iterdir())

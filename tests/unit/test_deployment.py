@@ -31,7 +31,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = ("migrate", "web", "worker")
-GUIDE = (ROOT / "docs" / "deployment.md").read_text()
 
 TOKEN, DIGEST = new_token()
 REQUIRED = {"POSTGRES_PASSWORD": "s3cret", "FHIR_ECG_CLIENTS": json.dumps({"ehr": DIGEST})}
@@ -93,8 +92,7 @@ def environment(service: str, **optional: str) -> dict[str, str]:
 
 def words(service: str) -> list[str]:
     """Give what follows `fhir-ecg` in a service of ours."""
-    command: list[str] = SERVICES[service].get("command", json.loads(last("CMD")))
-    return command
+    return list(SERVICES[service].get("command", json.loads(last("CMD"))))
 
 
 def parse(arguments: Sequence[str]) -> tuple[click.Command, dict[str, Any]]:
@@ -399,4 +397,4 @@ def test_the_files_name_no_address_of_a_registry() -> None:
 def test_one_service_builds_the_image_that_all_of_ours_run() -> None:
     assert {SERVICES[service]["image"] for service in OURS} == {"fhir-ecg"}
     assert [name for name, service in SERVICES.items() if "build" in service] == ["migrate"]
-    assert "docker build --build-arg TORCH_INDEX_URL=ADDRESS -t fhir-ecg ." in GUIDE
+    assert "docker build --build-arg TORCH_INDEX_URL=ADDRESS -t fhir-ecg ." in (ROOT / "docs/deployment.md").read_text()

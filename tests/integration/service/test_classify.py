@@ -97,7 +97,7 @@ def test_an_attempt_that_was_taken_over_writes_nothing(application: Application,
             assert classify(application, job(application).id) == "read"
             return slow.predict(recording)  # type: ignore[arg-type]
 
-    overtaken = replace(application, classifier=lambda: TakenOver())  # type: ignore[arg-type, return-value]
+    overtaken = replace(application, classifier=TakenOver)  # type: ignore[arg-type, return-value]
 
     assert classify(overtaken, job(application).id) == "not claimed"
     assert versions(application, report_id) == ["registered", "partial"]

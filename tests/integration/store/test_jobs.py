@@ -4,9 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from alembic import command
 
 from fhir_ecg.service.application import Application, now
 from fhir_ecg.store.jobs import Job
+from fhir_ecg.store.migrations import _config, pending, upgrade
 
 LEASE = timedelta(seconds=60)
 SOON = timedelta(seconds=5)
@@ -83,18 +85,18 @@ def test_sweepers_beside_each_other_wake_a_job_once(application: Application) ->
 
 
 def test_what_an_exception_interrupts_is_rolled_back(application: Application) -> None:
-    with pytest.raises(RuntimeError), application.store.transaction() as work:
-        work.jobs.add("o", "r", now(), wake_again=SOON)
-        raise RuntimeError
+    def fail() -> None:
+        with application.store.transaction() as work:
+            work.jobs.add("o", "r", now(), wake_again=SOON)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with application.store.transaction(writes=False) as work:
         assert work.jobs.count_by_state() == {}
 
 
 def test_migrations_go_forward_and_back_and_match_the_tables(application: Application) -> None:
-    from alembic import command
-
-    from fhir_ecg.store.migrations import _config, pending, upgrade
-
     engine = application.store.engine
     config = _config()
     assert pending(engine) is None

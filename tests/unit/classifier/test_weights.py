@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -25,10 +26,14 @@ MANIFEST = Manifest(
 )
 
 
+def tensors(base_filters: int) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in EcgNetwork(base_filters).state_dict().items()}
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     target = tmp_path / "model.safetensors"
-    write_weights(target, MANIFEST, EcgNetwork(2).state_dict())
+    write_weights(target, MANIFEST, tensors(2))
     return target
 
 
@@ -36,8 +41,16 @@ def test_manifest_and_tensors_come_back(path: Path) -> None:
     weights = read_weights(path)
 
     assert weights.manifest == MANIFEST
-    assert weights.tensors.keys() == EcgNetwork(2).state_dict().keys()
+    assert weights.tensors.keys() == tensors(2).keys()
     assert Classifier(weights).model.weights_sha256 == weights.sha256
+
+
+def test_arrays_of_any_memory_order_come_back(tmp_path: Path) -> None:
+    arrays = {name: np.asfortranarray(array) for name, array in tensors(2).items()}
+    write_weights(tmp_path / "model.safetensors", MANIFEST, arrays)
+
+    read = read_weights(tmp_path / "model.safetensors").tensors
+    assert all(np.array_equal(read[name], arrays[name]) for name in arrays)
 
 
 def test_one_changed_bit_changes_the_digest(path: Path, tmp_path: Path) -> None:
@@ -64,7 +77,7 @@ def test_what_is_no_weights_file_is_refused(path: Path, tmp_path: Path) -> None:
 
 def test_tensors_that_do_not_fit_the_manifest_are_refused(tmp_path: Path) -> None:
     target = tmp_path / "model.safetensors"
-    write_weights(target, MANIFEST, EcgNetwork(3).state_dict())
+    write_weights(target, MANIFEST, tensors(3))
 
     with pytest.raises(WeightsError, match="do not fit"):
         Classifier.from_file(target)
