@@ -16,7 +16,7 @@ def describe_weights(settings: Settings) -> str:
         raise click.ClickException(str(error)) from error
     described = {
         "sha256": weights.sha256,
-        "parameters": sum(tensor.numel() for tensor in weights.tensors.values()),
+        "parameters": sum(tensor.size for tensor in weights.tensors.values()),
         "manifest": weights.manifest.model_dump(),
     }
     return orjson.dumps(described, option=orjson.OPT_INDENT_2).decode()

@@ -119,9 +119,7 @@ def _object_of_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for name, value in pairs:
         if name in document:
-            raise _malformed(
-                f"The name {name[:64]!r} stands twice in one JSON object; which one is meant is unclear."
-            )
+            raise _malformed(f"The name {name[:64]!r} stands twice in one JSON object; which one is meant is unclear.")
         document[name] = value
     return document
 

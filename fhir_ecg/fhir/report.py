@@ -20,6 +20,7 @@ UNCONFIRMED = (
 )
 ReadStatus = Literal["partial", "preliminary"]
 
+
 def instant(moment: datetime) -> str:
     """Write a moment as a FHIR instant in UTC, with milliseconds."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

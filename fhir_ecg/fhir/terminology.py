@@ -45,14 +45,15 @@ STATEMENT_PROBABILITIES = {
     "text": "Probability of each ECG statement, by machine",
 }
 
-# A SNOMED code is sent only where it is true whenever the statement is: the same, or wider.
+# A SNOMED code is sent only where it is true whenever the statement is: the same, or wider. It has no display:
+# the mapping names concepts in its own words, and a validator would rightly refuse those.
 _TRUE_RELATIONSHIPS = {"equivalent", "wider"}
 
 
 def _read_snomed() -> dict[str, dict[str, str]]:
     with files(__package__).joinpath("snomed.csv").open(encoding="utf-8") as lines:
         return {
-            row["statement"]: {"system": SNOMED, "code": row["snomed"], "display": row["display"]}
+            row["statement"]: {"system": SNOMED, "code": row["snomed"]}
             for row in csv.DictReader(lines)
             if row["relationship"] in _TRUE_RELATIONSHIPS
         }

@@ -114,6 +114,7 @@ class Resources:
 
 def _render(resource: dict[str, Any], identity: str, version: int, moment: datetime) -> dict[str, Any]:
     """Give a resource its id and version; the order of its other elements stays."""
-    meta = resource.get("meta", {}) | {"versionId": str(version), "lastUpdated": instant(moment)}
+    own = {"versionId": str(version), "lastUpdated": instant(moment)}
+    meta = own | {name: value for name, value in resource.get("meta", {}).items() if name not in own}
     rest = {name: value for name, value in resource.items() if name not in {"resourceType", "id", "meta"}}
     return {"resourceType": resource["resourceType"], "id": identity, "meta": meta} | rest

@@ -94,6 +94,14 @@ def test_a_window_is_the_first_10_s_and_nothing_of_what_follows() -> None:
     np.testing.assert_array_equal(window(short, 10.0, TARGET), window(later, 10.0, TARGET))
 
 
+def test_where_a_recording_goes_on_the_end_of_the_window_is_no_edge() -> None:
+    times = np.arange(6000) / 500.0
+    taken = window(Recording(np.tile(np.sin(2 * np.pi * 7 * times), (12, 1)), 500.0), 10.0, TARGET)
+    assert taken is not None
+    expected = np.sin(2 * np.pi * 7 * np.arange(1000) / TARGET)
+    np.testing.assert_allclose(taken[0, MIDDLE.start :], expected[MIDDLE.start :], atol=0.005)
+
+
 @pytest.mark.parametrize("gap_at", [5000, 5001, 5499, 6000])
 def test_a_gap_after_10_s_is_ignored(gap_at: int) -> None:
     whole = recording(500.0, 7000)

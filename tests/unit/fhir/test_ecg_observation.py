@@ -148,7 +148,10 @@ BROKEN = sampled_data("1 x") | {"period": 0}
         ),
         pytest.param(
             with_change(("component", 3, "valueSampledData"), BROKEN),
-            [("value", f"{VALUE.format(3)}.period", "above 0"), ("value", f"{VALUE.format(3)}.data", "character 2 ('x')")],
+            [
+                ("value", f"{VALUE.format(3)}.period", "above 0"),
+                ("value", f"{VALUE.format(3)}.data", "character 2 ('x')"),
+            ],
             id="two faults of one lead",
         ),
         pytest.param(
@@ -184,7 +187,10 @@ BROKEN = sampled_data("1 x") | {"period": 0}
         ),
         pytest.param(
             with_change(("component",), ABSENT, status="cancelled"),
-            [("business-rule", "Observation.status", "cancelled"), ("required", "Observation.component", "SampledData")],
+            [
+                ("business-rule", "Observation.status", "cancelled"),
+                ("required", "Observation.component", "SampledData"),
+            ],
             id="no waveform of a cancelled ECG",
         ),
         pytest.param(
@@ -201,7 +207,9 @@ def test_what_is_no_ecg_of_twelve_leads(resource: dict[str, Any], expected: list
         assert text in problem.diagnostics
 
 
-@pytest.mark.parametrize("period", [{"start": "2026-11-22"}, {"end": "2026"}, {"start": "2026-11-22", "end": "2026-11"}])
+@pytest.mark.parametrize(
+    "period", [{"start": "2026-11-22"}, {"end": "2026"}, {"start": "2026-11-22", "end": "2026-11"}]
+)
 def test_a_period_may_be_open_and_of_any_precision(period: dict[str, str]) -> None:
     assert refusal(with_change(("effectiveDateTime",), ABSENT, effectivePeriod=period)) == []
 

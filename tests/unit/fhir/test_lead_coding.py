@@ -12,7 +12,7 @@ OLD_MDC = "urn:oid:2.16.840.1.113883.6.24"
 SNOMED = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
 
-# ISO/IEEE 11073-10101: the number of a lead, and of its electric potential. SNOMED CT: the lead's placement. LOINC: its part.
+# ISO/IEEE 11073-10101: the number of a lead, and of its electric potential; SNOMED CT; part of LOINC.
 TABLE = [
     ("I", 131073, 131329, "272729005", "LP7386-8"),
     ("II", 131074, 131330, "272730000", "LP7387-6"),
@@ -87,7 +87,9 @@ def test_texts_that_agree_or_name_no_single_lead(concept: dict[str, Any], lead: 
         (code((MDC, "131329", "Lead I"), text="Lead II"), ["'Lead II' means II"]),
     ],
 )
-def test_a_code_that_contradicts_itself_is_refused_and_both_sides_named(concept: dict[str, Any], sides: list[str]) -> None:
+def test_a_code_that_contradicts_itself_is_refused_and_both_sides_named(
+    concept: dict[str, Any], sides: list[str]
+) -> None:
     found = identify_lead(concept)
     assert isinstance(found, Problem)
     assert (found.code, found.expression) == ("value", "code")

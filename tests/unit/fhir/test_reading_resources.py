@@ -28,7 +28,9 @@ def scores(*, snomed: bool = True, **elements: Any) -> dict[str, Any]:
 
 def score(concept: dict[str, Any], probability: str, code: str, display: str) -> dict[str, Any]:
     interpretation = {
-        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", "code": code, "display": display,
+        "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
+        "code": code,
+        "display": display,
     }  # fmt: skip
     return {
         "code": concept,
@@ -41,7 +43,9 @@ def score(concept: dict[str, Any], probability: str, code: str, display: str) ->
 
 def test_the_observation_of_the_scores() -> None:
     procedure = {
-        "system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "procedure", "display": "Procedure",
+        "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+        "code": "procedure",
+        "display": "Procedure",
     }  # fmt: skip
     assert scores() == {
         "resourceType": "Observation",
@@ -72,10 +76,12 @@ def test_the_observation_of_the_scores() -> None:
             ),
             score(statement("INJAL", "subendocardial injury in anterolateral leads"), "0.900000", "POS", "Positive"),
             score(
-                statement("NORM", "normal ECG", ("164854000", "Electrocardiogram normal")), "0.050000", "NEG", "Negative"
+                statement("NORM", "normal ECG", ("164854000", "Electrocardiogram normal")),
+                "0.050000", "NEG", "Negative",
             ),
             score(
-                statement("TRIGU", "trigeminal pattern (unknown origin, SV or Ventricular)"), "0.500000", "POS", "Positive"
+                statement("TRIGU", "trigeminal pattern (unknown origin, SV or Ventricular)"),
+                "0.500000", "POS", "Positive",
             ),
         ],
     }  # fmt: skip
@@ -118,7 +124,9 @@ def test_the_provenance_of_a_reading() -> None:
     )
     Provenance.model_validate(provenance)
     author = {
-        "system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type", "code": "author", "display": "Author",
+        "system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type",
+        "code": "author",
+        "display": "Author",
     }  # fmt: skip
     assert provenance == {
         "resourceType": "Provenance",

@@ -42,12 +42,12 @@ VALUES = [
     pytest.param(sampled("1 2 3"), [0.005, 0.010, 0.015], id="factor"),
     pytest.param(sampled("1 2 3", factor=ABSENT), [1, 2, 3], id="no factor is 1"),
     pytest.param(sampled("1 2 3", factor=-0.5), [-0.5, -1, -1.5], id="negative factor"),
-    pytest.param(sampled("1 2", origin=origin(-1.5, **MILLIVOLT)), [-1.495, -1.49], id="origin is added after the factor"),
-    pytest.param(sampled("2047 2049", origin=origin(2048, **MILLIVOLT), factor=1), [4095, 4097], id="origin is no offset of raw"),
+    pytest.param(sampled("1 2", origin=origin(-1.5, **MILLIVOLT)), [-1.495, -1.49], id="origin is added"),
+    pytest.param(sampled("2047 2049", origin=origin(2048, **MILLIVOLT), factor=1), [4095, 4097], id="no ADC offset"),
     pytest.param(sampled("-1 .5 -.5 1.25 007 -0", factor=1), [-1, 0.5, -0.5, 1.25, 7, 0], id="forms of a decimal"),
     pytest.param(sampled("1 E E 2", factor=1), [1, GAP, GAP, 2], id="E is a gap"),
     pytest.param(sampled("E", factor=1), [GAP], id="nothing but a gap"),
-    pytest.param(sampled("U 1 L E", upperLimit=3.3, lowerLimit=-3.3), [3.3, 0.005, -3.3, GAP], id="limits are values, not raw"),
+    pytest.param(sampled("U 1 L E", upperLimit=3.3, lowerLimit=-3.3), [3.3, 0.005, -3.3, GAP], id="limits are values"),
     pytest.param(
         sampled("U L", upperLimit=3300, lowerLimit=-3300, factor=5, origin=origin(7, code="uV", system=UCUM)),
         [3.3, -3.3], id="limits in the unit of the origin",
@@ -199,7 +199,9 @@ def test_a_token_that_is_none_is_refused_with_its_offset(data: str, offset: int,
 tokens = st.from_regex(r"-?[0-9]{0,6}\.?[0-9]{1,6}|E", fullmatch=True).filter(str.isascii)
 
 
-@given(good=st.lists(tokens, max_size=8), bad=st.text("0123456789.-EULx?+e", min_size=1).filter(lambda t: not _is_token(t)))
+@given(
+    good=st.lists(tokens, max_size=8), bad=st.text("0123456789.-EULx?+e", min_size=1).filter(lambda t: not _is_token(t))
+)
 def test_the_first_bad_token_is_found_wherever_it_stands(good: list[str], bad: str) -> None:
     data = " ".join([*good, bad, "1", "y"])
     with pytest.raises(SampledDataError, match=f"at character {len(' '.join([*good, '']))} "):

@@ -30,7 +30,10 @@ DAY = (utc(2026, 11, 22), utc(2026, 11, 23))
     [
         ({"resourceType": "Observation", "status": "final"}, [TokenEntry("status", "", "final")]),
         (
-            {"resourceType": "Observation", "identifier": [{"system": "s", "value": "1"}, {"value": "2"}, {"system": "s"}]},
+            {
+                "resourceType": "Observation",
+                "identifier": [{"system": "s", "value": "1"}, {"value": "2"}, {"system": "s"}],
+            },
             [TokenEntry("identifier", "s", "1"), TokenEntry("identifier", "", "2")],
         ),
         (
@@ -41,7 +44,10 @@ DAY = (utc(2026, 11, 22), utc(2026, 11, 23))
             [TokenEntry("code", "s", "1"), TokenEntry("code", "", "2")],
         ),
         (
-            {"resourceType": "Observation", "category": [{"text": "no code"}, {"coding": [{"system": "s", "code": "1"}] * 2}]},
+            {
+                "resourceType": "Observation",
+                "category": [{"text": "no code"}, {"coding": [{"system": "s", "code": "1"}] * 2}],
+            },
             [TokenEntry("category", "s", "1")],
         ),
         (
@@ -104,13 +110,20 @@ DAY = (utc(2026, 11, 22), utc(2026, 11, 23))
             ],
         ),
         (
-            {"resourceType": "Provenance", "target": [{"reference": "DiagnosticReport/1/_history/2"}], "recorded": "2026"},
+            {
+                "resourceType": "Provenance",
+                "target": [{"reference": "DiagnosticReport/1/_history/2"}],
+                "recorded": "2026",
+            },
             [
                 ReferenceEntry("target", "DiagnosticReport/1"),
                 DateEntry("recorded", utc(2026, 1, 1), utc(2027, 1, 1)),
             ],
         ),
-        ({"resourceType": "Device", "identifier": [{"value": "1"}], "status": "active"}, [TokenEntry("identifier", "", "1")]),
+        (
+            {"resourceType": "Device", "identifier": [{"value": "1"}], "status": "active"},
+            [TokenEntry("identifier", "", "1")],
+        ),
         ({"resourceType": "Patient", "identifier": [{"value": "1"}]}, []),
     ],
 )
@@ -130,7 +143,12 @@ def test_long_texts_stay_different_within_the_length_of_an_entry() -> None:
 
 @pytest.mark.parametrize(
     ("reference", "expected"),
-    [("Patient/1", "Patient/1"), ("Patient/1/_history/3", "Patient/1"), ("http://a/P/1/_history/3", "http://a/P/1"), ("#p", "#p")],
+    [
+        ("Patient/1", "Patient/1"),
+        ("Patient/1/_history/3", "Patient/1"),
+        ("http://a/P/1/_history/3", "http://a/P/1"),
+        ("#p", "#p"),
+    ],
 )
 def test_a_version_is_cut_off(reference: str, expected: str) -> None:
     assert unversioned(reference) == expected

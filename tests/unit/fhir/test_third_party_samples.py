@@ -1,4 +1,4 @@
-"""What third parties publish as ECG Observations, and the answer to each: (error, code, expression) of the first problem."""
+"""What third parties publish as ECG Observations, and the answer to each: its first problem."""
 
 from pathlib import Path
 
