@@ -56,6 +56,7 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
             maximum_attempts=settings.maximum_attempts,
             report_status=settings.report_status,
             snomed=settings.snomed,
+            repairs=frozenset(settings.repairs),
         ),
         software_version=__version__,
     )

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from fhir_ecg.fhir.repairs import Repair
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 
@@ -44,6 +46,11 @@ class Settings(BaseSettings):
     snomed: bool = Field(
         True, description="Send SNOMED CT codes beside the SCP-ECG codes; turn off where you have no licence"
     )
+    repairs: Annotated[tuple[Repair, ...], NoDecode] = Field(
+        (),
+        description="Repairs of known deviations that are allowed, separated by commas; "
+        "[docs/accepted-forms.md](docs/accepted-forms.md) lists them",
+    )
     worker_processes: int = Field(1, ge=1, le=64, description="Inference processes of a worker, each with one thread")
     web_threads: int = Field(8, ge=1, le=256, description="Threads of the web process")
     lease_seconds: float = Field(120, gt=0, description="A job whose worker is silent for that long is taken over")
@@ -51,6 +58,11 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(5, gt=0, description="How often a worker looks for jobs whose wake-up was lost")
     wake_again_seconds: float = Field(30, gt=0, description="When a waiting job is woken again")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged")
+
+    @field_validator("repairs", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("data_dir", mode="after")
     @classmethod

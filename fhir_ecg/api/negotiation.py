@@ -6,27 +6,41 @@ from flask import request
 from werkzeug.exceptions import NotAcceptable, UnsupportedMediaType
 from werkzeug.http import parse_options_header
 
+from fhir_ecg.fhir.document import Form
+from fhir_ecg.fhir.release import Release
+
 _JSON = ("application/fhir+json", "application/json", "text/json")
 _FORMATS = {*_JSON, "json"}
-_R4 = ("4.0", "4.0.1")
+_SYNTAXES: dict[str, Literal["json", "xml"]] = {
+    **dict.fromkeys(_JSON, "json"),
+    **dict.fromkeys(("application/fhir+xml", "application/xml", "text/xml"), "xml"),
+}
+_RELEASES = {
+    **dict.fromkeys(("4.0", "4.0.1", "4.3", "4.3.0"), Release.R4),
+    **dict.fromkeys(("5.0", "5.0.0"), Release.R5),
+}
 Return = Literal["minimal", "representation", "OperationOutcome"]
 
 
-def require_json_body() -> None:
-    """Refuse a body that is not announced as FHIR R4 JSON.
+def body_form() -> Form:
+    """Tell the form of the body from its Content-Type.
 
     Raises:
-        UnsupportedMediaType: It is announced as something else, or not at all.
+        UnsupportedMediaType: It is announced as something else than FHIR JSON or XML, or not at all.
     """
     media_type, options = parse_options_header(request.headers.get("Content-Type"))
-    if media_type not in _JSON:
+    syntax = _SYNTAXES.get(media_type)
+    if syntax is None:
         raise UnsupportedMediaType(
-            f"The body is announced as {media_type[:80] or 'nothing'}; send Content-Type: application/fhir+json."
+            f"The body is announced as {media_type[:80] or 'nothing'}; send Content-Type: application/fhir+json "
+            "or application/fhir+xml."
         )
-    if (version := options.get("fhirversion", options.get("fhirVersion", "4.0"))) not in _R4:
-        raise UnsupportedMediaType(f"fhirVersion {version[:20]} is not read here; send R4 (fhirVersion=4.0).")
+    version = options.get("fhirversion", options.get("fhirVersion"))
+    if version is not None and version not in _RELEASES:
+        raise UnsupportedMediaType(f"fhirVersion {version[:20]} is not read here; send 4.0, 4.3 or 5.0.")
     if options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
-        raise UnsupportedMediaType("FHIR JSON is sent as UTF-8.")
+        raise UnsupportedMediaType("FHIR resources are sent as UTF-8.")
+    return Form(syntax, _RELEASES[version] if version else None)
 
 
 def require_json_accepted() -> None:

@@ -10,9 +10,13 @@ from fhir_ecg.classifier.inference import Classifier
 from fhir_ecg.classifier.weights import WeightsError
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.ecg.wfdb_record import UnreadableRecordError, read_wfdb
+from fhir_ecg.fhir.document import Form, check_release, read_document
 from fhir_ecg.fhir.ecg_observation import ecg_observation, read_recording
 from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError, operation_outcome
-from fhir_ecg.fhir.parsing import check_observation, parse_json, serialise
+from fhir_ecg.fhir.parsing import serialise
+from fhir_ecg.fhir.plausibility import check_plausibility
+from fhir_ecg.fhir.release import r4_form
+from fhir_ecg.fhir.repairs import Repair
 from fhir_ecg.service.single_reading import report_on
 from fhir_ecg.settings import Settings
 
@@ -30,7 +34,7 @@ def classify_files(files: Sequence[Path], settings: Settings) -> bool:
     sound = True
     for path in files:
         try:
-            for observation, recording in _ecgs(path):
+            for observation, recording in _ecgs(path, frozenset(settings.repairs)):
                 report = report_on(classifier, recording, observation, snomed=settings.snomed)
                 click.echo(serialise(report))
                 sound = sound and report["status"] != "cancelled"
@@ -45,20 +49,23 @@ def _problems(error: RefusedError | UnreadableRecordError) -> Sequence[Problem]:
     return error.problems if isinstance(error, RefusedError) else [Problem("invalid", str(error))]
 
 
-def _ecgs(path: Path) -> Iterator[tuple[dict[str, Any], Recording]]:
-    if path.suffix == ".json":
-        for observation in _observations(path):
-            check_observation(observation)
-            yield observation, read_recording(observation)
+def _ecgs(path: Path, repairs: frozenset[Repair]) -> Iterator[tuple[dict[str, Any], Recording]]:
+    if path.suffix in {".json", ".xml"}:
+        form = Form("xml" if path.suffix == ".xml" else "json")
+        for observation in _observations(path, form):
+            check_release(observation, form)
+            recording = read_recording(observation, repairs)
+            check_plausibility(recording, "Observation")
+            yield r4_form(observation), recording
     else:
         record = read_wfdb(path)
         described = ecg_observation(record.recording, record.resolution, effective=record.date)
         yield described, record.recording
 
 
-def _observations(path: Path) -> Iterator[dict[str, Any]]:
+def _observations(path: Path, form: Form) -> Iterator[dict[str, Any]]:
     try:
-        document = parse_json(path.read_bytes())
+        document = read_document(path.read_bytes(), form)
     except OSError as error:
         raise UnreadableRecordError(f"{path} cannot be read: {error.strerror}") from error
     if document.get("resourceType") != "Bundle":

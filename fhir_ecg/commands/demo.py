@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str) -> None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise DemoError(f"the service ended with status {process.returncode} while starting")
-        try:
-            if requests.get(address, timeout=2).ok:
+        # Not listening yet, or listening and still loading on a busy machine.
+        with suppress(requests.ConnectionError, requests.Timeout):
+            if requests.get(address, timeout=5).ok:
                 return
-        except requests.ConnectionError:
-            pass
         time.sleep(0.1)
     raise DemoError(f"the service was not ready after {START_SECONDS} s")
 

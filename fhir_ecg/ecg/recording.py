@@ -1,7 +1,8 @@
 """A Recording: twelve leads in mV with their rate, and how they came to be."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ class Recording:
         sampling_rate: Samples a second, 50 to 2000.
         derived: Leads that were not sent but follow from the limb leads that were.
         repairs: Names of the repairs that were applied to what was sent.
+        parts: In how many consecutive parts each lead was sent.
 
     Raises:
         ValueError: The shape, a value or the rate is out of range.
@@ -30,6 +32,7 @@ class Recording:
     sampling_rate: float
     derived: tuple[Lead, ...] = ()
     repairs: tuple[str, ...] = ()
+    parts: int = 1
 
     def __post_init__(self) -> None:
         if self.leads.ndim != 2 or self.leads.shape[0] != len(TWELVE_LEADS) or self.leads.shape[1] == 0:
@@ -48,6 +51,10 @@ class Recording:
     def seconds(self) -> float:
         """Duration, counting one sampling interval for each sample."""
         return self.samples / self.sampling_rate
+
+    def with_repair(self, name: str) -> Self:
+        """Note a further repair."""
+        return replace(self, repairs=tuple(sorted({*self.repairs, name})))
 
     def sha256(self) -> str:
         """Digest of the rate and the samples as little-endian doubles, for the audit."""

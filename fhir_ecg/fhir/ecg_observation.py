@@ -1,20 +1,18 @@
-"""Observation with SampledData to Recording, and back."""
+"""Observations with SampledData to a Recording, and back."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead, complete_leads, missing_leads
-from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ, Recording
-from fhir_ecg.fhir.dates import date_range
-from fhir_ecg.fhir.lead_coding import identify_lead, lead_code
+from fhir_ecg.ecg.leads import TWELVE_LEADS
+from fhir_ecg.ecg.recording import Recording
+from fhir_ecg.fhir.assembly import assemble
+from fhir_ecg.fhir.effective import duration_problems, order_problems
+from fhir_ecg.fhir.lead_coding import lead_code
 from fhir_ecg.fhir.outcome import Problem, UnprocessableError
-from fhir_ecg.fhir.sampled_data import (
-    SampledDataError,
-    Samples,
-    decode_sampled_data,
-    encode_sampled_data,
-)
+from fhir_ecg.fhir.repairs import NONE, Repair
+from fhir_ecg.fhir.sampled_data import encode_sampled_data
+from fhir_ecg.fhir.waveforms import Found, find_waveforms
 
 STATUSES = (
     "registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown",
@@ -26,40 +24,61 @@ _UNREADABLE_STATUSES = {
 }
 
 
-def read_recording(observation: dict[str, Any]) -> Recording:
+@dataclass(frozen=True)
+class Sent:
+    """An Observation, and where it stands in what was sent."""
+
+    resource: dict[str, Any]
+    root: str = "Observation"
+    """FHIRPath of the Observation."""
+
+
+def read_recording(observation: dict[str, Any], allowed: frozenset[Repair] = NONE) -> Recording:
     """Decode the twelve leads of an Observation whose structure was checked.
 
     Raises:
         UnprocessableError: It holds no 12-lead ECG that can be read without guessing; every problem is named.
     """
-    problems = _status_problems(observation) + _period_problems(observation)
-    components = [
-        (index, component)
-        for index, component in enumerate(observation.get("component") or [])
-        if "valueSampledData" in component
-    ]
-    if not components:
-        problems.append(_no_waveform(observation))
-        raise UnprocessableError(*problems)
-    place: dict[Lead, int] = {}
-    leads: dict[Lead, Samples] = {}
-    for index, component in components:
-        where = f"Observation.component[{index}]"
-        if (lead := _read_lead(component, where, problems)) is None:
-            continue
-        if lead in place:
-            text = f"Lead {lead} stands twice: in component {place[lead]} and in component {index}."
-            problems.append(Problem("duplicate", text, where))
-            continue
-        place[lead] = index
-        if (samples := _read_samples(component, where, problems)) is not None:
-            leads[lead] = samples
-    problems += _missing_lead_problems(set(place)) + _shape_problems(place, leads)
-    if problems:
-        raise UnprocessableError(*problems)
-    twelve, derived = complete_leads({lead: samples.millivolts for lead, samples in leads.items()})
-    rate = next(iter(leads.values())).sampling_rate
-    return Recording(twelve, rate, derived)
+    return read_joined([Sent(observation)], allowed)
+
+
+def read_joined(sent: Sequence[Sent], allowed: frozenset[Repair] = NONE) -> Recording:
+    """Decode the twelve leads of one ECG out of one Observation or several, such as one for each lead.
+
+    Raises:
+        UnprocessableError: Together they hold no 12-lead ECG that can be read without guessing.
+    """
+    problems: list[Problem] = []
+    found = Found([], set(), [])
+    for each in sent:
+        ignored = Repair.EFFECTIVE_PERIOD_IGNORED in allowed
+        problems += _status_problems(each) + ([] if ignored else order_problems(each.resource, each.root))
+        part = find_waveforms(each.resource, each.root, allowed)
+        found.waveforms += part.waveforms
+        found.named |= part.named
+        found.problems += part.problems
+    if not (found.waveforms or found.named or found.problems):
+        raise UnprocessableError(*problems, _no_waveform(sent[0].root))
+    recording = assemble(found, sent[0].root)
+    if isinstance(recording, Recording):
+        contradictions = [p for each in sent for p in duration_problems(each.resource, each.root, recording)]
+        recording, contradictions = _without_period(sent, recording, contradictions, allowed)
+        problems += contradictions
+        if not problems:
+            return recording
+    else:
+        problems += recording
+    raise UnprocessableError(*problems)
+
+
+def _without_period(
+    sent: Sequence[Sent], recording: Recording, contradictions: list[Problem], allowed: frozenset[Repair]
+) -> tuple[Recording, list[Problem]]:
+    """Apply the repair of a time that contradicts the samples or itself, where it is allowed and needed."""
+    needed = contradictions or [p for each in sent for p in order_problems(each.resource, each.root)]
+    if not needed or Repair.EFFECTIVE_PERIOD_IGNORED not in allowed:
+        return recording, contradictions
+    return recording.with_repair(Repair.EFFECTIVE_PERIOD_IGNORED), []
 
 
 def ecg_observation(
@@ -106,80 +125,17 @@ def ecg_observation(
     return observation
 
 
-def _status_problems(observation: dict[str, Any]) -> list[Problem]:
-    status = observation.get("status")
+def _status_problems(sent: Sent) -> list[Problem]:
+    status = sent.resource.get("status")
     if status not in STATUSES:
         text = f"The status {str(status)[:40]!r} is none of {', '.join(STATUSES)}."
-        return [Problem("required" if status is None else "code-invalid", text, "Observation.status")]
+        return [Problem("required" if status is None else "code-invalid", text, f"{sent.root}.status")]
     if status in _UNREADABLE_STATUSES:
         text = f"The Observation's status is {status}: it {_UNREADABLE_STATUSES[status]}. Send it when it is final."
-        return [Problem("business-rule", text, "Observation.status")]
+        return [Problem("business-rule", text, f"{sent.root}.status")]
     return []
 
 
-def _period_problems(observation: dict[str, Any]) -> list[Problem]:
-    period = observation.get("effectivePeriod", {})
-    if "start" not in period or "end" not in period or date_range(period["start"])[0] < date_range(period["end"])[1]:
-        return []
-    text = f"The time of the ECG ends ({period['end']}) before it starts ({period['start']})."
-    return [Problem("invariant", text, "Observation.effective.ofType(Period)")]
-
-
-def _no_waveform(observation: dict[str, Any]) -> Problem:
-    if "valueSampledData" in observation:
-        text = "A single SampledData stands in value[x]; a 12-lead ECG needs a component for each lead."
-        return Problem("business-rule", text, "Observation.value.ofType(SampledData)")
+def _no_waveform(root: str) -> Problem:
     text = "No component holds a SampledData. Send each lead as a component with valueSampledData."
-    return Problem("required", text, "Observation.component")
-
-
-def _read_lead(component: dict[str, Any], where: str, problems: list[Problem]) -> Lead | None:
-    found = identify_lead(component.get("code") or {})
-    if isinstance(found, Problem):
-        problems.append(Problem(found.code, found.diagnostics, f"{where}.{found.expression}"))
-        return None
-    return found
-
-
-def _read_samples(component: dict[str, Any], where: str, problems: list[Problem]) -> Samples | None:
-    value = f"{where}.value.ofType(SampledData)"
-    try:
-        samples = decode_sampled_data(component["valueSampledData"])
-    except SampledDataError as error:
-        problems += [Problem(p.code, p.diagnostics, f"{value}.{p.expression}") for p in error.problems]
-        return None
-    if not MINIMUM_RATE_HZ <= samples.sampling_rate <= MAXIMUM_RATE_HZ:
-        text = (
-            f"The period means {samples.sampling_rate:.6g} samples a second; an ECG has {MINIMUM_RATE_HZ:g} to "
-            f"{MAXIMUM_RATE_HZ:g}. period is the time between two samples in milliseconds."
-        )
-        problems.append(Problem("value", text, f"{value}.period"))
-        return None
-    return samples
-
-
-def _missing_lead_problems(sent: set[Lead]) -> list[Problem]:
-    if not (missing := missing_leads(sent)):
-        return []
-    named = ", ".join(lead for lead in TWELVE_LEADS if lead in sent) or "none"
-    text = (
-        f"Leads {', '.join(missing)} are missing (sent: {named}). Send all twelve, or at least two limb leads and "
-        "V1 to V6."
-    )
-    return [Problem("required", text, "Observation.component")]
-
-
-def _shape_problems(place: dict[Lead, int], leads: dict[Lead, Samples]) -> list[Problem]:
-    problems: list[Problem] = []
-    first_lead, first = next(iter(leads.items()), (None, None))
-    if first is None:
-        return problems
-    for lead, samples in leads.items():
-        value = f"Observation.component[{place[lead]}].value.ofType(SampledData)"
-        if not np.isclose(samples.sampling_rate, first.sampling_rate, rtol=1e-9):
-            text = f"Lead {lead} has {samples.sampling_rate:g} Hz, lead {first_lead} {first.sampling_rate:g} Hz."
-            problems.append(Problem("value", text, f"{value}.period"))
-        if len(samples.millivolts) != len(first.millivolts):
-            text = f"Lead {lead} has {len(samples.millivolts)} samples, lead {first_lead} {len(first.millivolts)}."
-            problems.append(Problem("value", text, f"{value}.data"))
-    return problems
+    return Problem("required", text, f"{root}.component")

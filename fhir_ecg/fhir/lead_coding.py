@@ -77,3 +77,15 @@ def _named_lead(text: str) -> Lead | None:
     """Read a lead's name out of a display; None where it names none, or several."""
     names = {_BY_NAME[name.upper()] for name in _NAME.findall(text.replace("_", " "))}
     return names.pop() if len(names) == 1 else None
+
+
+def leads_in_order(concepts: list[dict[str, Any]]) -> tuple[Lead, ...]:
+    """Read a list of different leads, such as `I, II, V1`, out of the texts of codes; the longest one counts."""
+    texts = [
+        text
+        for concept in concepts
+        for text in (concept.get("text"), *(coding.get("display") for coding in concept.get("coding") or []))
+        if text
+    ]
+    lists = [tuple(_BY_NAME[name.upper()] for name in _NAME.findall(text.replace("_", " "))) for text in texts]
+    return max((leads for leads in lists if len(set(leads)) == len(leads)), key=len, default=())

@@ -1,4 +1,4 @@
-"""Bytes to a resource: strict JSON, then the R4 model of fhir.resources.
+"""Bytes to a resource: strict JSON, then the model of fhir.resources.
 
 fhir.resources has no R4 package; its R4B differs, of the types read here, only in reference targets.
 """
@@ -11,11 +11,13 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from fhir.resources.R4B.observation import Observation
+from fhir.resources.observation import Observation as R5Observation
+from fhir.resources.R4B.observation import Observation as R4Observation
 from pydantic import ValidationError
 
 from fhir_ecg.fhir.json_form import Fault, form_faults, type_faults
 from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, UnprocessableError
+from fhir_ecg.fhir.release import Release
 
 MAXIMUM_DEPTH = 64
 # Whole numbers that orjson writes; larger ones are kept as Decimal.
@@ -25,6 +27,7 @@ _MAXIMUM_EXPONENT = 999
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _CHOICE = re.compile(r"^(value|effective|deceased|onset|multipleBirth)([A-Z]\w+)$")
 _MAXIMUM_PROBLEMS = 20
+_MODELS: dict[Release, Any] = {Release.R4: R4Observation, Release.R5: R5Observation}
 _ISSUE_TYPES: dict[str, IssueType] = {
     "missing": "required",
     "model_field_validation.missing": "required",
@@ -65,8 +68,8 @@ def serialise(resource: dict[str, Any], *, pretty: bool = False) -> bytes:
     return orjson.dumps(resource, default=_decimal_as_written, option=option)
 
 
-def check_observation(resource: dict[str, Any]) -> None:
-    """Check a parsed document against the R4 Observation model.
+def check_observation(resource: dict[str, Any], release: Release = Release.R4) -> None:
+    """Check a parsed document against the Observation model of a release.
 
     Raises:
         MalformedError: It is another resource, or none.
@@ -82,7 +85,7 @@ def check_observation(resource: dict[str, Any]) -> None:
     if problems := _fault_problems(form_faults(resource)):
         raise UnprocessableError(*problems)
     try:
-        model = Observation.model_validate(resource)
+        model = _MODELS[release].model_validate(resource)
     except ValidationError as error:
         raise UnprocessableError(*_problems(error)) from error
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # failures of the library

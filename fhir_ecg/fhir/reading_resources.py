@@ -1,12 +1,12 @@
 """What stands beside a report: the Observation of all probabilities, the model's Device, the Provenance."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from fhir_ecg.ecg.prediction import ModelIdentity, Prediction, StatementScore
 from fhir_ecg.fhir.report import context, effective, instant
-from fhir_ecg.fhir.sampled_data import UCUM
 from fhir_ecg.fhir.terminology import (
     AI_ASSERTED,
     PROCEDURE,
@@ -14,6 +14,7 @@ from fhir_ecg.fhir.terminology import (
     WEIGHTS_IDENTIFIER_SYSTEM,
     statement_concept,
 )
+from fhir_ecg.fhir.voltage import UCUM
 
 _INTERPRETATION_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 _MILLIONTH = Decimal("0.000001")
@@ -69,15 +70,24 @@ def model_device(model: ModelIdentity) -> dict[str, Any]:
 
 
 def reading_provenance(
-    provenance_id: str, report: str, scores: str, observation: str, model: ModelIdentity, recorded: datetime
+    provenance_id: str,
+    targets: Sequence[str],
+    sources: Sequence[str],
+    model: ModelIdentity,
+    recorded: datetime,
+    repairs: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Build the Provenance of a reading; `report`, `scores` and `observation` are versioned references."""
+    """Build the Provenance of a reading; `targets` and `sources` are versioned references."""
+    activity = "Reading of an ECG by machine"
+    if repairs:
+        activity += f"; repairs applied to what was sent: {', '.join(repairs)}"
     return {
         "resourceType": "Provenance",
         "id": provenance_id,
-        "target": [{"reference": report}, {"reference": scores}],
+        "target": [{"reference": target} for target in targets],
         "recorded": instant(recorded),
         "reason": [{"coding": [AI_ASSERTED]}],
+        "activity": {"text": activity},
         "agent": [
             {
                 "type": {
@@ -92,7 +102,7 @@ def reading_provenance(
                 "who": _device_reference(model),
             }
         ],
-        "entity": [{"role": "source", "what": {"reference": observation}}],
+        "entity": [{"role": "source", "what": {"reference": source}} for source in sources],
     }
 
 

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/diagnosticreport.html
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from fhir_ecg.ecg.prediction import Prediction
 from fhir_ecg.ecg.quality import QualityFinding
@@ -19,6 +19,13 @@ UNCONFIRMED = (
     "a physician must confirm it before it is acted on."
 )
 ReadStatus = Literal["partial", "preliminary"]
+
+
+class Writing(TypedDict):
+    """How the resources of one reading are written."""
+
+    issued: datetime
+    snomed: bool
 
 
 def instant(moment: datetime) -> str:
@@ -139,6 +146,8 @@ def _conclusion(prediction: Prediction, recording: Recording) -> list[str]:
     ]
     if recording.derived:
         lines.append(f"Leads computed from the other limb leads: {', '.join(recording.derived)}.")
+    if recording.parts > 1:
+        lines.append(f"Each lead was sent in {recording.parts} parts, which were joined in their order.")
     if recording.repairs:
         lines.append(f"Repairs applied to what was sent: {', '.join(recording.repairs)}.")
     return lines

@@ -1,6 +1,5 @@
 """SampledData to millivolts and back. https://hl7.org/fhir/R4/datatypes.html#SampledData"""
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -8,33 +7,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fhir_ecg.fhir.outcome import Problem
+from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ
+from fhir_ecg.fhir.outcome import IssueType, Problem
+from fhir_ecg.fhir.repairs import NONE, Repair, offer
+from fhir_ecg.fhir.sample_text import ParsedSamples, TokenError, TooManySamplesError, parse_samples
+from fhir_ecg.fhir.sampling import SamplingError, sampling_interval
+from fhir_ecg.fhir.voltage import MILLIVOLTS, UCUM, likely_unit, millivolts_per_unit
 
-UCUM = "http://unitsofmeasure.org"
-_MILLIVOLTS: dict[str, Decimal] = {
-    "V": Decimal("1e3"),
-    "mV": Decimal(1),
-    "uV": Decimal("1e-3"),
-    "nV": Decimal("1e-6"),
-}
-# The micro sign and the Greek mu are the two ways in which people write UCUM's `u`.
-_UNIT_TEXTS = {"\u00b5V": "uV", "\u03bcV": "uV"} | {unit: unit for unit in _MILLIVOLTS}
-
-# The pattern of the R4 XSD, which the JSON form shares: one space between, no exponent.
-_POINT = r"(?:-?[0-9]*\.?[0-9]+|[EUL])"
-_DATA = re.compile(rf"{_POINT}(?: {_POINT})*")
-_LONGEST_POINT = 32
-_GAP_AND_LIMITS = re.compile("[EUL]")
+# 8 minutes at 2000 Hz, half an hour at 500 Hz: bounds the memory that one text can take, whatever the size of a body.
+MOST_SAMPLES = 1_000_000
+_LIMITS = (("U", "upperLimit"), ("L", "lowerLimit"))
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """One decoded SampledData."""
+    """One decoded SampledData of one dimension."""
 
     millivolts: NDArray[np.float64]
     """(samples,) with nan where the data say `E`."""
     sampling_rate: float
-    """Hz, 1000 / period."""
+    """Hz."""
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedSamples:
+    """One decoded SampledData."""
+
+    millivolts: NDArray[np.float64]
+    """(dimensions, samples) with nan where the data say `E`."""
+    sampling_rate: float
+    """Hz."""
+    repairs: tuple[Repair, ...]
+    """What was repaired."""
+    offer: str
+    """What to say of a repair, where the rate is no ECG's and one would mend it."""
 
 
 class SampledDataError(Exception):
@@ -46,35 +52,33 @@ class SampledDataError(Exception):
 
 
 def decode_sampled_data(sampled: dict[str, Any]) -> Samples:
-    """Decode one dimension of an R4 SampledData: value = origin + factor x raw, in mV.
+    """Decode a SampledData of one dimension, R4 or R5: value = origin + factor x raw, in mV.
 
     `U` and `L` become the stated upper and lower limit.
 
     Raises:
-        SampledDataError: The unit is no voltage, the period no positive time, or the data break the pattern.
+        SampledDataError: The unit is no voltage, the spacing no positive time, or the data break the pattern.
     """
-    problems: list[Problem] = []
-    scale = _millivolts_per_unit(sampled.get("origin") or {}, problems)
-    origin = _number(sampled, ("origin", "value"), problems)
-    period = _number(sampled, ("period",), problems)
-    factor = _number(sampled, ("factor",), problems, default=Decimal(1))
-    if period is not None and period <= 0:
-        problems.append(Problem("value", f"The period is {period} ms; it must be above 0.", "period"))
-    if factor == 0:
-        problems.append(Problem("value", "The factor is 0, which makes every sample the same.", "factor"))
-    if sampled.get("dimensions") != 1:
-        text = f"dimensions is {sampled.get('dimensions')}; one lead has 1."
-        problems.append(Problem("value", text, "dimensions"))
-    raw = _raw_samples(sampled, problems)
-    if problems or raw is None or period is None or scale is None or origin is None or factor is None:
-        raise SampledDataError(*problems)
-    millivolts = float(origin * scale) + float(factor * scale) * raw
-    for letter, limit in (("U", "upperLimit"), ("L", "lowerLimit")):
-        if letter in sampled["data"]:
-            marked = np.array([token == letter for token in sampled["data"].split(" ")])
-            # The limit is stated in the unit of the value, before the factor applies to it.
-            millivolts[marked] = float(Decimal(str(sampled[limit])) * scale)
-    return Samples(millivolts, float(1000 / period))
+    decoded = decode_dimensions(sampled, 1, NONE)
+    return Samples(decoded.millivolts[0], decoded.sampling_rate)
+
+
+def decode_dimensions(sampled: dict[str, Any], dimensions: int, allowed: frozenset[Repair]) -> DecodedSamples:
+    """Decode a SampledData whose points are interlaced: all dimensions of the first moment, then of the next.
+
+    Args:
+        sampled: An R4 or R5 SampledData.
+        dimensions: How many it must have.
+        allowed: Repairs that may be applied.
+
+    Raises:
+        SampledDataError: As decode_sampled_data, or the number of points does not fit the dimensions or offsets.
+    """
+    decoding = _Decoding(sampled, dimensions, allowed, [], [])
+    decoded = decoding.run()
+    if decoded is None or decoding.problems:
+        raise SampledDataError(*decoding.problems)
+    return decoded
 
 
 def encode_sampled_data(millivolts: NDArray[np.float64], sampling_rate: float, resolution: float) -> dict[str, Any]:
@@ -91,28 +95,140 @@ def encode_sampled_data(millivolts: NDArray[np.float64], sampling_rate: float, r
     }
 
 
-def _millivolts_per_unit(origin: dict[str, Any], problems: list[Problem]) -> Decimal | None:
-    code, text, system = origin.get("code"), origin.get("unit"), origin.get("system")
-    if code is not None and system not in (None, UCUM):
-        problems.append(Problem("code-invalid", f"The unit's system is {system}; send {UCUM}.", "origin.system"))
+@dataclass
+class _Decoding:
+    """One SampledData on its way, with what was found wrong and what was repaired."""
+
+    sampled: dict[str, Any]
+    dimensions: int
+    allowed: frozenset[Repair]
+    problems: list[Problem]
+    repairs: list[Repair]
+
+    def run(self) -> DecodedSamples | None:
+        origin = _number(self.sampled, ("origin", "value"), self.problems)
+        interval = self._interval()
+        factor = _number(self.sampled, ("factor",), self.problems, default=Decimal(1))
+        if factor == 0:
+            self._refuse("value", "The factor is 0, which makes every sample the same.", "factor")
+        if self.dimensions == 1 and self.sampled.get("dimensions") != 1:
+            self._refuse("value", f"dimensions is {self.sampled.get('dimensions')}; one lead has 1.", "dimensions")
+        raw = _raw_samples(self.sampled | {"data": self._text()}, self.problems)
+        if raw is not None:
+            self._check_count(len(raw.values))
+        scale = self._scale(raw, factor)
+        if raw is None or origin is None or factor is None:
+            return None
+        values = self._values(raw, float(origin), float(factor), scale or Decimal(1))  # for its limits, in any unit
+        if self.problems or interval is None or scale is None:
+            return None
+        rate, offered = self._rate(interval)
+        shaped = values.reshape(-1, self.dimensions).T
+        return DecodedSamples(np.ascontiguousarray(shaped), rate, tuple(self.repairs), offered)
+
+    def _refuse(self, code: IssueType, text: str, where: str) -> None:
+        self.problems.append(Problem(code, text, where))
+
+    def _interval(self) -> Decimal | None:
+        try:
+            return sampling_interval(self.sampled)
+        except SamplingError as error:
+            self.problems.append(error.problem)
+            return None
+
+    def _rate(self, interval: Decimal) -> tuple[float, str]:
+        """Turn seconds into Hz; what makes sense as seconds instead is repaired, or the repair is offered."""
+        rate = float(1 / interval)
+        as_seconds = float(1 / (interval * 1000))
+        if rate <= MAXIMUM_RATE_HZ or not MINIMUM_RATE_HZ <= as_seconds <= MAXIMUM_RATE_HZ:
+            return rate, ""
+        if Repair.PERIOD_IN_SECONDS not in self.allowed:
+            return rate, f" In seconds it would mean {as_seconds:.6g}." + offer(Repair.PERIOD_IN_SECONDS)
+        self.repairs.append(Repair.PERIOD_IN_SECONDS)
+        return as_seconds, ""
+
+    def _text(self) -> Any:
+        data = self.sampled.get("data")
+        if not isinstance(data, str):
+            return data
+        mended = " ".join(data.split()) if Repair.SPACES_COLLAPSED in self.allowed else data
+        if mended != data:
+            self.repairs.append(Repair.SPACES_COLLAPSED)
+        if "?" in mended and Repair.QUESTION_MARK_AS_GAP in self.allowed:
+            self.repairs.append(Repair.QUESTION_MARK_AS_GAP)
+            mended = " ".join("E" if token == "?" else token for token in mended.split(" "))  # noqa: S105 - a sample
+        return mended
+
+    def _check_count(self, points: int) -> None:
+        if points % self.dimensions:
+            text = f"data has {points} points, which {self.dimensions} dimensions cannot share evenly."
+            self._refuse("value", text, "data")
+        elif "offsets" in self.sampled:
+            places = str(self.sampled["offsets"]).count(" ") + 1
+            if places != points // self.dimensions:
+                text = f"offsets has {places} places in time, data {points // self.dimensions}."
+                self._refuse("value", text, "offsets")
+
+    def _scale(self, raw: ParsedSamples | None, factor: Decimal | None) -> Decimal | None:
+        """Tell how many mV one unit is."""
+        origin = self.sampled.get("origin") or {}
+        if "code" in origin or "unit" in origin:
+            return millivolts_per_unit(origin, self.problems)
+        likely = None if raw is None or factor is None else likely_unit(float(factor) * raw.values)
+        if likely is not None and Repair.UNIT_FROM_AMPLITUDE in self.allowed:
+            self.repairs.append(Repair.UNIT_FROM_AMPLITUDE)
+            return MILLIVOLTS[likely]
+        text = "The origin has no unit. State it in UCUM: mV or uV."
+        if likely is not None:
+            text += f" The amplitudes would be a heart's in {likely}." + offer(Repair.UNIT_FROM_AMPLITUDE)
+        self._refuse("required", text, "origin.code")
         return None
-    unit = code if code is not None else _UNIT_TEXTS.get(str(text))
-    if unit not in _MILLIVOLTS:
-        problems.append(_unknown_unit(code, text))
-        return None
-    if code is not None and text is not None and _UNIT_TEXTS.get(text, code) != code:
-        text = f"The unit's code says {code}, its text {text}; correct the wrong one."
-        problems.append(Problem("value", text, "origin.unit"))
-        return None
-    return _MILLIVOLTS[unit]
+
+    def _values(self, raw: ParsedSamples, origin: float, factor: float, scale: Decimal) -> NDArray[np.float64]:
+        """Apply origin and factor, and hold the result against the stated limits; in mV."""
+        low = float(self.sampled.get("lowerLimit", "-inf"))
+        high = float(self.sampled.get("upperLimit", "inf"))
+        values = raw.values
+        if _within(origin + factor * values, low, high, factor):
+            # Scaled before they are multiplied: 5000 uV is 5 mV to the last bit.
+            millivolts = float(Decimal(str(origin)) * scale) + float(Decimal(str(factor)) * scale) * values
+        else:
+            self._contradict_limits(values, origin, factor, (low, high))
+            millivolts = (values - origin) * float(Decimal(str(factor)) * scale)
+        for letter, limit in (("U", high), ("L", low)):
+            # A limit is stated as a value, to which no factor applies.
+            millivolts[raw.places(letter)] = limit * float(scale)
+        return millivolts
+
+    def _contradict_limits(
+        self, values: NDArray[np.float64], origin: float, factor: float, limits: tuple[float, float]
+    ) -> None:
+        """Refuse values outside the limits, or read the origin as an offset of the raw numbers where allowed."""
+        as_offset = (values - origin) * factor
+        text = (
+            f"By origin + factor x raw the values go {_range(origin + factor * values)}, outside the stated limits "
+            f"{limits[0]:g} to {limits[1]:g}."
+        )
+        if not _within(as_offset, *limits, factor):
+            self._refuse("value", text, "data")
+        elif Repair.ORIGIN_AS_ADC_OFFSET in self.allowed:
+            self.repairs.append(Repair.ORIGIN_AS_ADC_OFFSET)
+        else:
+            text += f" As (raw - origin) x factor they would go {_range(as_offset)}."
+            self._refuse("value", text + offer(Repair.ORIGIN_AS_ADC_OFFSET), "data")
 
 
-def _unknown_unit(code: str | None, text: str | None) -> Problem:
-    if code is None and text is None:
-        return Problem("required", "The origin has no unit. State it in UCUM: mV or uV.", "origin.code")
-    where = "origin.code" if code is not None else "origin.unit"
-    shown = str(code if code is not None else text)[:40]
-    return Problem("code-invalid", f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV.", where)
+def _within(values: NDArray[np.float64], low: float, high: float, step: float) -> bool:
+    """Tell whether all values lie between limits, which may be rounded to a step."""
+    if low == -np.inf and high == np.inf:
+        return True
+    known = values[~np.isnan(values)]
+    slack = abs(step) * (1 + 1e-9)
+    return bool(known.size == 0 or (known.min() >= low - slack and known.max() <= high + slack))
+
+
+def _range(values: NDArray[np.float64]) -> str:
+    return f"from {np.nanmin(values):g} to {np.nanmax(values):g}"
 
 
 def _number(
@@ -136,28 +252,21 @@ def _number(
     return number
 
 
-def _raw_samples(sampled: dict[str, Any], problems: list[Problem]) -> NDArray[np.float64] | None:
+def _raw_samples(sampled: dict[str, Any], problems: list[Problem]) -> ParsedSamples | None:
     data = sampled.get("data")
     if not isinstance(data, str) or not data:
         problems.append(Problem("required", "data is missing or empty. Send at least 10 s of samples.", "data"))
         return None
-    match = _DATA.match(data)
-    end = match.end() if match else 0
-    if end != len(data):
-        # After a space, a token could not begin; else step back to the beginning of the one that did not end.
-        start = end + 1 if match and data[end] == " " else data.rfind(" ", 0, end) + 1
-        bad = data[start : start + _LONGEST_POINT].split(" ")[0]
-        text = (
-            f"data breaks the pattern of SampledData at character {start} ({bad!r}). Decimals without exponent, "
-            "E, U or L belong there, with one space between."
-        )
-        problems.append(Problem("value", text, "data"))
+    try:
+        raw = parse_samples(data, MOST_SAMPLES)
+    except TokenError as error:
+        problems.append(Problem("value", f"data cannot be read {error}", "data"))
         return None
-    for letter, limit in (("U", "upperLimit"), ("L", "lowerLimit")):
-        if letter in data and _number(sampled, (limit,), problems) is None:
+    except TooManySamplesError as error:
+        text = f"data holds {error.samples} samples; at most {MOST_SAMPLES} are taken."
+        problems.append(Problem("too-long", text, "data"))
+        return None
+    for letter, limit in _LIMITS:
+        if len(raw.places(letter)) and _number(sampled, (limit,), problems) is None:
             return None
-    raw: NDArray[np.float64] = np.array(_GAP_AND_LIMITS.sub("nan", data).split(" "), dtype=np.float64)
-    if np.abs(np.nan_to_num(raw)).max() > 1e12:
-        problems.append(Problem("value", "data holds a number above 10^12.", "data"))
-        return None
     return raw

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fhir_ecg.fhir.repairs import Repair
 from fhir_ecg.fhir.report import ReadStatus
 from fhir_ecg.store.unit_of_work import Store
 
@@ -21,6 +22,7 @@ class Policy:
     maximum_attempts: int
     report_status: ReadStatus
     snomed: bool
+    repairs: frozenset[Repair]
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,16 @@ from uuid import uuid4
 from fhir_ecg.ecg.prediction import Prediction
 from fhir_ecg.ecg.quality import QualityFinding, quality_findings
 from fhir_ecg.ecg.recording import Recording
-from fhir_ecg.fhir.ecg_observation import read_recording
+from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.reading_resources import (
     device_id,
     model_device,
     reading_provenance,
     scores_observation,
 )
-from fhir_ecg.fhir.report import cancelled_report, read_report
-from fhir_ecg.service.application import Application, now
+from fhir_ecg.fhir.repairs import Repair
+from fhir_ecg.fhir.report import Writing, cancelled_report, read_report
+from fhir_ecg.service.application import Application, Policy, now
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.jobs import Job
 from fhir_ecg.store.resources import StoredResource
@@ -34,9 +35,15 @@ class _Case:
     """What a claimed job works on."""
 
     job: Job
-    observation: StoredResource
+    observations: list[StoredResource]
+    """Those that hold the ECG; the first stands for it."""
     registered: dict[str, Any]
     started_at: datetime
+
+    def recording(self) -> Recording:
+        """Decode the ECG as it was decoded at the door."""
+        sent = [Sent(observation.content) for observation in self.observations]
+        return read_joined(sent, frozenset(map(Repair, self.job.repairs)))
 
 
 def classify(application: Application, job_id: str) -> Outcome:
@@ -46,12 +53,12 @@ def classify(application: Application, job_id: str) -> Outcome:
         job = work.jobs.claim(job_id, started_at, lease=application.policy.lease)
         if job is None:
             return "not claimed"
-        case = _Case(job, *_resources(work, job), started_at)
+        case = _case(work, job, started_at)
     if job.attempt > application.policy.maximum_attempts:
         reason = QualityFinding("processing-failed", f"The reading failed {job.attempt - 1} times.")
         return _cancel(application, case, [reason], error="every attempt ended without a result")
     try:
-        recording = read_recording(case.observation.content)
+        recording = case.recording()
         if findings := quality_findings(recording):
             return _cancel(application, case, findings)
         prediction = application.classifier().predict(recording)
@@ -61,65 +68,49 @@ def classify(application: Application, job_id: str) -> Outcome:
     return _complete(application, case, recording, prediction)
 
 
-def _resources(work: UnitOfWork, job: Job) -> tuple[StoredResource, dict[str, Any]]:
-    observation = work.resources.get("Observation", job.observation_id)
+def _case(work: UnitOfWork, job: Job, started_at: datetime) -> _Case:
     report = work.resources.get("DiagnosticReport", job.report_id)
-    if observation is None or report is None:
-        raise LookupError(f"job {job.id} names resources that are not stored")
-    return observation, report.content
+    if report is None:
+        raise LookupError(f"job {job.id} names a report that is not stored")
+    ids = [result["reference"].removeprefix("Observation/") for result in report.content["result"]]
+    observations = [stored for each in ids if (stored := work.resources.get("Observation", each))]
+    return _Case(job, observations, report.content, started_at)
 
 
 def _complete(application: Application, case: _Case, recording: Recording, prediction: Prediction) -> Outcome:
     moment = now()
-    policy = application.policy
-    scores_id = str(uuid4())
-    source = case.observation
     with application.store.transaction() as work:
         if not work.jobs.finish(case.job, moment):
             return "not claimed"
-        if not work.resources.exists("Device", device_id(prediction.model)):
-            work.resources.put(model_device(prediction.model), moment)
-        scores = work.resources.put(
-            scores_observation(
-                source.content,
-                case.job.observation_id,
-                scores_id,
-                prediction,
-                issued=moment,
-                snomed=policy.snomed,
-            ),
-            moment,
-        )
-        report = work.resources.put(
-            read_report(
-                case.registered,
-                prediction,
-                recording,
-                scores_id,
-                status=policy.report_status,
-                issued=moment,
-                snomed=policy.snomed,
-            ),
-            moment,
-        )
-        provenance = work.resources.put(
-            reading_provenance(
-                str(uuid4()),
-                report.versioned_reference,
-                scores.versioned_reference,
-                source.versioned_reference,
-                prediction.model,
-                moment,
-            ),
-            moment,
-        )
+        written = _write_reading(work, application.policy, case, recording, prediction, moment)
         work.add_prediction(_prediction_row(application, case, recording, prediction, moment))
-        written = (report, scores, provenance)
-        work.audit.add(
-            AuditEntry("classify", entities=tuple(resource.versioned_reference for resource in written)),
-            moment,
-        )
+        entities = tuple(resource.versioned_reference for resource in written)
+        work.audit.add(AuditEntry("classify", entities=entities), moment)
     return "read"
+
+
+def _write_reading(
+    work: UnitOfWork,
+    policy: Policy,
+    case: _Case,
+    recording: Recording,
+    prediction: Prediction,
+    moment: datetime,
+) -> list[StoredResource]:
+    """Store the report's next version, the Observation of probabilities and the Provenance; the Device once."""
+    if not work.resources.exists("Device", device_id(prediction.model)):
+        work.resources.put(model_device(prediction.model), moment)
+    source = case.observations[0].content
+    how: Writing = {"issued": moment, "snomed": policy.snomed}
+    scores = work.resources.put(scores_observation(source, source["id"], str(uuid4()), prediction, **how), moment)
+    scores_id = scores.content["id"]
+    report = work.resources.put(
+        read_report(case.registered, prediction, recording, scores_id, status=policy.report_status, **how), moment
+    )
+    targets = [report.versioned_reference, scores.versioned_reference]
+    sources = [observation.versioned_reference for observation in case.observations]
+    provenance = reading_provenance(str(uuid4()), targets, sources, prediction.model, moment, recording.repairs)
+    return [report, scores, work.resources.put(provenance, moment)]
 
 
 def _cancel(application: Application, case: _Case, reasons: list[QualityFinding], error: str | None = None) -> Outcome:

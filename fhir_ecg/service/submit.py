@@ -1,17 +1,20 @@
 """Taking an ECG in: everything that is accepted, in one transaction; then the wake-up."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
-from fhir_ecg.fhir.ecg_observation import read_recording
+from fhir_ecg.fhir.document import Form, read_observation
+from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.outcome import RefusedError
-from fhir_ecg.fhir.parsing import check_observation, parse_json
+from fhir_ecg.fhir.plausibility import check_plausibility
+from fhir_ecg.fhir.release import r4_form
 from fhir_ecg.fhir.report import registered_report
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.resources import StoredResource
-
-FHIR_JSON = "application/fhir+json"
+from fhir_ecg.store.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -22,34 +25,48 @@ class Accepted:
     report: StoredResource
 
 
-def submit(application: Application, body: bytes, caller: Caller) -> Accepted:
+def submit(application: Application, body: bytes, form: Form, caller: Caller) -> Accepted:
     """Accept an Observation, register its report and queue its reading.
 
     Raises:
         RefusedError: It cannot be taken; nothing is stored but the audit entry.
     """
     try:
-        observation = parse_json(body)
-        check_observation(observation)
-        read_recording(observation)
+        sent, form = read_observation(body, form)
+        check_plausibility(read_joined([Sent(sent)], application.policy.repairs), "Observation")
     except RefusedError as error:
         record_refusal(application, error, caller)
         raise
     moment = now()
-    observation_id, report_id = str(uuid4()), str(uuid4())
     with application.store.transaction() as work:
-        submission = work.add_submission(body, FHIR_JSON, caller.client, moment)
-        observation["id"] = observation_id
-        stored = work.resources.put(observation, moment, submission_id=submission)
-        report = work.resources.put(registered_report(observation, observation_id, report_id), moment)
-        job_id = work.jobs.add(observation_id, report_id, moment, wake_again=application.policy.wake_again)
+        submission = work.add_submission(body, form.media_type, caller.client, moment)
+        observation = r4_form(sent) | {"id": str(uuid4())}
+        # Bytes of another form than the one that is served are rendered once, now.
+        rendered = form.syntax != "json" or observation != sent | {"id": observation["id"]}
+        stored = work.resources.put(observation, moment, submission_id=submission, keep_content=rendered)
+        report, job_id = _register(application, work, observation, moment)
         entities = (stored.versioned_reference, report.versioned_reference)
         work.audit.add(
-            AuditEntry("create", client=caller.client, request_id=caller.request_id, entities=entities),
-            moment,
+            AuditEntry("create", client=caller.client, request_id=caller.request_id, entities=entities), moment
         )
     application.wake(job_id)
     return Accepted(stored, report)
+
+
+def _register(
+    application: Application, work: UnitOfWork, observation: dict[str, Any], moment: datetime
+) -> tuple[StoredResource, str]:
+    """Add the report of an accepted ECG and the job to read it."""
+    report_id = str(uuid4())
+    report = work.resources.put(registered_report(observation, observation["id"], report_id), moment)
+    job_id = work.jobs.add(
+        observation["id"],
+        report_id,
+        moment,
+        wake_again=application.policy.wake_again,
+        repairs=sorted(application.policy.repairs),
+    )
+    return report, job_id
 
 
 def record_refusal(application: Application, error: RefusedError, caller: Caller) -> None:

@@ -20,6 +20,8 @@ class Job:
     observation_id: str
     report_id: str
     attempt: int
+    repairs: tuple[str, ...]
+    """Repairs that were allowed when the ECG was accepted."""
 
 
 class Jobs:
@@ -28,7 +30,15 @@ class Jobs:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, observation_id: str, report_id: str, moment: datetime, *, wake_again: timedelta) -> str:
+    def add(
+        self,
+        observation_id: str,
+        report_id: str,
+        moment: datetime,
+        *,
+        wake_again: timedelta,
+        repairs: list[str] | None = None,
+    ) -> str:
         """Add a waiting job; the sweeper wakes it when the first wake-up has brought nothing."""
         job = JobRow(
             id=str(uuid4()),
@@ -36,6 +46,7 @@ class Jobs:
             report_id=report_id,
             state=WAITING,
             attempts=0,
+            repairs=repairs or [],
             created_at=moment,
             due_at=moment + wake_again,
         )
@@ -53,7 +64,7 @@ class Jobs:
         if not changed:
             return None
         row = self._session.get_one(JobRow, job_id, populate_existing=True)
-        return Job(row.id, row.observation_id, row.report_id, row.attempts)
+        return Job(row.id, row.observation_id, row.report_id, row.attempts, tuple(row.repairs))
 
     def finish(self, job: Job, moment: datetime, *, error: str | None = None) -> bool:
         """End a job that is still this attempt's; False where a later attempt has taken it over."""

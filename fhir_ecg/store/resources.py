@@ -51,8 +51,18 @@ class Resources:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def put(self, resource: dict[str, Any], moment: datetime, *, submission_id: str | None = None) -> StoredResource:
-        """Store a resource as the next version of its id; with a submission, its bytes are the content."""
+    def put(
+        self,
+        resource: dict[str, Any],
+        moment: datetime,
+        *,
+        submission_id: str | None = None,
+        keep_content: bool = True,
+    ) -> StoredResource:
+        """Store a resource as the next version of its id.
+
+        Without its content it is rendered at each read from its submission's bytes, which must be R4 JSON.
+        """
         kind, identity = resource["resourceType"], resource["id"]
         row = self._session.get(ResourceRow, (kind, identity))
         if row is None:
@@ -61,7 +71,7 @@ class Resources:
         row.version += 1
         row.last_updated = moment
         rendered = _render(resource, identity, row.version, moment)
-        content = None if submission_id else serialise(rendered)
+        content = serialise(rendered) if keep_content else None
         self._session.add(
             ResourceVersionRow(
                 type=kind,

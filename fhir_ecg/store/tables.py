@@ -162,6 +162,8 @@ class JobRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     """`waiting`, `running`, `done` or `failed`."""
     attempts: Mapped[int]
+    repairs: Mapped[list[Any]]
+    """Names of the repairs that were allowed when the ECG was accepted."""
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
     """When the sweeper wakes it (again): while running, the end of the lease."""

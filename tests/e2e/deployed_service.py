@@ -66,7 +66,7 @@ class Deployment:
     def _answers(self) -> bool:
         try:
             return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def send(self, observation: bytes) -> str:

@@ -42,7 +42,7 @@ def serve(port: int, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def ready(port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

@@ -9,6 +9,7 @@ from locations import REPOSITORY
 
 from fhir_ecg.cli import main
 from fhir_ecg.commands.settings import settings_table
+from fhir_ecg.fhir.repairs import Repair
 
 README = (REPOSITORY / "README.md").read_text()
 COMMANDS = sorted(
@@ -47,3 +48,9 @@ def test_every_relative_link_leads_somewhere() -> None:
 
     assert links
     assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def test_every_repair_is_explained_to_integrators() -> None:
+    page = (REPOSITORY / "docs" / "accepted-forms.md").read_text()
+
+    assert [repair for repair in Repair if f"| `{repair}` |" not in page] == []

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fhir_ecg.fhir.document import Form
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.service.classify import classify
 from fhir_ecg.service.submit import submit
@@ -16,7 +17,7 @@ from fhir_ecg.store.tables import AuditEventRow, JobRow, PredictionRow, Resource
 
 @pytest.fixture
 def report_id(application: Application, examples: dict[str, bytes]) -> str:
-    return str(submit(application, examples["sinus-tachycardia"], Caller("ehr", "r-1")).report.content["id"])
+    return str(submit(application, examples["sinus-tachycardia"], Form(), Caller("ehr", "r-1")).report.content["id"])
 
 
 def job(application: Application) -> JobRow:

@@ -72,6 +72,13 @@ def test_voltages_become_millivolts(tmp_path: Path, unit: str, scale: float) -> 
     assert record.resolution == pytest.approx(0.0005)
 
 
+def test_the_resolution_is_that_of_the_finest_lead(tmp_path: Path) -> None:
+    stem = write(tmp_path, NAMES, waves())
+    header = stem.with_suffix(".hea").read_text()
+    stem.with_suffix(".hea").write_text(header.replace("dat 16 200.0", "dat 16 1000.0", 1))
+    assert read_wfdb(stem).resolution == 0.001
+
+
 def test_leads_in_another_order_come_out_in_ours(tmp_path: Path) -> None:
     order = np.random.default_rng(1).permutation(12)
     record = read_wfdb(write(tmp_path, [NAMES[k] for k in order], waves()[:, order], gain=2000))

@@ -35,7 +35,7 @@ AI_ASSERTED = {
 OURS = "http://fhir-ecg.org/fhir/CodeSystem/scp-ecg-statements"
 
 
-def statement(code: str, display: str, *snomed: tuple[str, str]) -> dict[str, Any]:
-    """The concept of a statement, with (code, display) of SNOMED CT where it has one."""
-    more = [{"system": "http://snomed.info/sct", "code": c, "display": d} for c, d in snomed]
+def statement(code: str, display: str, *snomed: str) -> dict[str, Any]:
+    """The concept of a statement, with its code in SNOMED CT, without a display, where it has one."""
+    more = [{"system": "http://snomed.info/sct", "code": number} for number in snomed]
     return {"coding": [{"system": OURS, "code": code, "display": display}, *more], "text": display}

@@ -5,12 +5,15 @@ from typing import Any
 
 from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead
 from fhir_ecg.ecg.recording import Recording
+from fhir_ecg.fhir.document import Form, read_observation
 from fhir_ecg.fhir.ecg_observation import read_recording
 from fhir_ecg.fhir.lead_coding import lead_code
 from fhir_ecg.fhir.outcome import Problem, RefusedError
-from fhir_ecg.fhir.parsing import check_observation, parse_json
+from fhir_ecg.fhir.repairs import NONE, Repair
 
 Path = tuple[str | int, ...]
+
+JSON = Form()
 
 ABSENT = object()
 """Set at a place, it removes what stands there."""
@@ -61,11 +64,10 @@ def with_change(path: Path, value: Any, **elements: Any) -> dict[str, Any]:
     return changed
 
 
-def take(body: bytes) -> tuple[dict[str, Any], Recording]:
+def take(body: bytes, form: Form = JSON, allowed: frozenset[Repair] = NONE) -> tuple[dict[str, Any], Recording]:
     """What happens at the door: parse, check, decode."""
-    resource = parse_json(body)
-    check_observation(resource)
-    return resource, read_recording(resource)
+    resource, _ = read_observation(body, form)
+    return resource, read_recording(resource, allowed)
 
 
 def problems_of(resource: dict[str, Any]) -> tuple[Problem, ...]:

@@ -177,7 +177,10 @@ BROKEN = sampled_data("1 x") | {"period": 0}
         ),
         pytest.param(
             with_change(("component",), ABSENT, valueSampledData=sampled_data()),
-            [("business-rule", "Observation.value.ofType(SampledData)", "A single SampledData stands in value[x]")],
+            [
+                ("business-rule", "Observation.value.ofType(SampledData)", "A single SampledData stands in value[x]"),
+                ("required", "Observation.component", "(sent: none)"),
+            ],
             id="one lead as the value",
         ),
         pytest.param(

@@ -71,12 +71,12 @@ def test_the_observation_of_the_scores() -> None:
         "derivedFrom": [{"reference": "Observation/O"}],
         "component": [
             score(
-                statement("AFIB", "atrial fibrillation", ("164889003", "atrial fibrillation")),
+                statement("AFIB", "atrial fibrillation", "164889003"),
                 "0.812346", "POS", "Positive",
             ),
             score(statement("INJAL", "subendocardial injury in anterolateral leads"), "0.900000", "POS", "Positive"),
             score(
-                statement("NORM", "normal ECG", ("164854000", "Electrocardiogram normal")),
+                statement("NORM", "normal ECG", "164854000"),
                 "0.050000", "NEG", "Negative",
             ),
             score(
@@ -119,7 +119,12 @@ def test_the_device_of_the_model() -> None:
 def test_the_provenance_of_a_reading() -> None:
     provenance = wire(
         reading_provenance(
-            "P", "DiagnosticReport/R/_history/2", "Observation/S/_history/1", "Observation/O/_history/1", MODEL, ISSUED
+            "P",
+            ["DiagnosticReport/R/_history/2", "Observation/S/_history/1"],
+            ["Observation/O/_history/1"],
+            MODEL,
+            ISSUED,
+            ("period-in-seconds",),
         )
     )
     Provenance.model_validate(provenance)
@@ -134,6 +139,9 @@ def test_the_provenance_of_a_reading() -> None:
         "target": [{"reference": "DiagnosticReport/R/_history/2"}, {"reference": "Observation/S/_history/1"}],
         "recorded": "2026-11-22T08:31:00.123Z",
         "reason": [{"coding": [AI_ASSERTED]}],
+        "activity": {
+            "text": "Reading of an ECG by machine; repairs applied to what was sent: period-in-seconds",
+        },
         "agent": [{"type": {"coding": [author]}, "who": DEVICE}],
         "entity": [{"role": "source", "what": {"reference": "Observation/O/_history/1"}}],
     }

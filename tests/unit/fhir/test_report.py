@@ -72,7 +72,7 @@ READ = REGISTERED | {
     # INJAL's and TRIGU's SNOMED codes say more, or something else, than the statement: they are not sent.
     "conclusionCode": [
         statement("INJAL", "subendocardial injury in anterolateral leads"),
-        statement("AFIB", "atrial fibrillation", ("164889003", "atrial fibrillation")),
+        statement("AFIB", "atrial fibrillation", "164889003"),
         statement("TRIGU", "trigeminal pattern (unknown origin, SV or Ventricular)"),
     ],
 }

@@ -52,7 +52,8 @@ VALUES = [
         sampled("U L", upperLimit=3300, lowerLimit=-3300, factor=5, origin=origin(7, code="uV", system=UCUM)),
         [3.3, -3.3], id="limits in the unit of the origin",
     ),
-    pytest.param(sampled("1 2", upperLimit=1, lowerLimit=-1, factor=5), [5, 10], id="limits cut nothing off"),
+    pytest.param(sampled("1 2", upperLimit=10, lowerLimit=5, factor=5), [5, 10], id="at its limits"),
+    pytest.param(sampled("-3 3", upperLimit=10, lowerLimit=-10, factor=4), [-12, 12], id="limits rounded to a step"),
     pytest.param(sampled("9" * 12, factor=1), [999999999999], id="twelve digits"),
 ]  # fmt: skip
 
@@ -152,7 +153,7 @@ def test_a_tiny_period_is_a_huge_rate_and_no_crash(period: bytes) -> None:
 
 def test_every_fault_is_told_at_once() -> None:
     sample = sampled("1  2", period=0, factor=0, dimensions=3, origin=origin(code="mmol", system=UCUM))
-    assert [expression for _, expression in faults(sample)] == ["origin.code", "period", "factor", "dimensions", "data"]
+    assert [expression for _, expression in faults(sample)] == ["period", "factor", "dimensions", "data", "origin.code"]
 
 
 # The offset is that of the first token that is none.

@@ -6,7 +6,9 @@ import pytest
 from locations import REPOSITORY
 from sent_ecg import take
 
+from fhir_ecg.fhir.document import Form
 from fhir_ecg.fhir.outcome import MalformedError, RefusedError, UnprocessableError
+from fhir_ecg.fhir.repairs import Repair
 
 SAMPLES = REPOSITORY.parent / "shared" / "fhir-samples"
 
@@ -14,9 +16,9 @@ FIRST = "Observation.component[0].value.ofType(SampledData)"
 ROOT = "Observation.value.ofType(SampledData)"
 
 ANOTHER_RESOURCE = (MalformedError, "invalid", "Observation.resourceType")
-NOT_JSON = (MalformedError, "structure", "Observation")
 NO_WAVEFORM = (UnprocessableError, "required", "Observation.component")
-ONE_LEAD = (UnprocessableError, "business-rule", ROOT)
+NO_LEAD = (UnprocessableError, "business-rule", ROOT)
+LEADS_MISSING = (UnprocessableError, "required", "Observation.component")
 NO_UNIT = (UnprocessableError, "required", f"{FIRST}.origin.code")
 
 TABLE = {
@@ -26,15 +28,15 @@ TABLE = {
     "hl7-de-basis/Observation-Example-observation-ekg-deprecated.json": NO_UNIT,
     "hl7-de-basis/Observation-Example-observation-ekg.json": NO_UNIT,
     "hl7-fhir-test-cases/R5.obs-sampled-data-base.json": ANOTHER_RESOURCE,
-    # R5, where it is not said: interval for period.
-    "hl7-fhir-test-cases/obs-sampled-data.json": (UnprocessableError, "structure", f"{ROOT}.interval"),
-    "hl7-phd/rtsa-example-2.json": ONE_LEAD,
-    "hl7-phd/rtsa-example.json": ONE_LEAD,
+    "hl7-fhir-test-cases/obs-sampled-data.json": NO_LEAD,
+    # A no-break space between two samples.
+    "hl7-phd/rtsa-example-2.json": (UnprocessableError, "value", f"{ROOT}.data"),
+    "hl7-phd/rtsa-example.json": NO_LEAD,
     "hl7-spec/Observation-ekg.R4.json": NO_UNIT,
-    "hl7-spec/Observation-ekg.R5.json": (UnprocessableError, "structure", f"{FIRST}.interval"),
-    "hl7-uv-pocd/DeviceMetric-ECGSampleArrayDeviceMetric.xml": NOT_JSON,
-    "hl7-uv-pocd/Observation-CVPSampleArrayObservation.xml": NOT_JSON,
-    "hl7-uv-pocd/Observation-ECGSampleArrayObservation.xml": NOT_JSON,
+    "hl7-spec/Observation-ekg.R5.json": NO_UNIT,
+    "hl7-uv-pocd/DeviceMetric-ECGSampleArrayDeviceMetric.xml": ANOTHER_RESOURCE,
+    "hl7-uv-pocd/Observation-CVPSampleArrayObservation.xml": NO_LEAD,
+    "hl7-uv-pocd/Observation-ECGSampleArrayObservation.xml": LEADS_MISSING,
     "mii-kardiologie/Device-mii-exa-kardio-ekg-kanal-i.json": ANOTHER_RESOURCE,
     "mii-kardiologie/DocumentReference-mii-exa-kardio-ekg-referenz.json": ANOTHER_RESOURCE,
     "mii-kardiologie/Observation-mii-exa-kardio-ekg-rr-interval.json": NO_WAVEFORM,
@@ -63,20 +65,41 @@ def test_the_table_has_every_sample(samples: Path) -> None:
 
 @pytest.mark.parametrize(("name", "answer"), TABLE.items(), ids=TABLE)
 def test_the_answer_to_a_sample(samples: Path, name: str, answer: tuple[type[RefusedError], str, str]) -> None:
+    first, *_ = refusal_of(samples / name)
+    assert first == answer
+
+
+def refusal_of(path: Path, *allowed: Repair) -> list[tuple[type[RefusedError], str, str | None]]:
     with pytest.raises(RefusedError) as caught:
-        take((samples / name).read_bytes())
-    first = caught.value.problems[0]
-    assert (type(caught.value), first.code, first.expression) == answer
+        take(path.read_bytes(), Form("xml" if path.suffix == ".xml" else "json"), frozenset(allowed))
     assert all(problem.expression for problem in caught.value.problems)
+    return [(type(caught.value), problem.code, problem.expression) for problem in caught.value.problems]
 
 
 def test_each_deviation_of_the_apple_watch_is_named(samples: Path) -> None:
-    with pytest.raises(UnprocessableError) as caught:
-        take((samples / "stanford-spezi/applewatch_ecg_1.json").read_bytes())
-    assert [(problem.code, problem.expression) for problem in caught.value.problems] == [
+    found = refusal_of(samples / "stanford-spezi/applewatch_ecg_1.json")
+    assert [(code, expression) for _, code, expression in found] == [
         ("invariant", "Observation.effective.ofType(Period)"),
         ("value", "Observation.component[5].value.ofType(SampledData).period"),
-        ("duplicate", "Observation.component[6]"),
-        ("duplicate", "Observation.component[7]"),
+        ("value", "Observation.component[6].value.ofType(SampledData).period"),
+        ("value", "Observation.component[7].value.ofType(SampledData).period"),
         ("required", "Observation.component"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "repairs"),
+    [
+        ("stanford-spezi/applewatch_ecg_1.json", [Repair.PERIOD_IN_SECONDS, Repair.EFFECTIVE_PERIOD_IGNORED]),
+        ("hl7-spec/Observation-ekg.R4.json", [Repair.UNIT_FROM_AMPLITUDE, Repair.ORIGIN_AS_ADC_OFFSET]),
+        ("hl7-spec/Observation-ekg.R5.json", [Repair.UNIT_FROM_AMPLITUDE, Repair.ORIGIN_AS_ADC_OFFSET]),
+        ("hl7-de-basis/Observation-Example-observation-ekg.json", [Repair.UNIT_FROM_AMPLITUDE]),
+        ("hl7-phd/rtsa-example-2.json", [Repair.SPACES_COLLAPSED]),
+    ],
+)
+def test_repaired_a_sample_lacks_nothing_but_leads(samples: Path, name: str, repairs: list[Repair]) -> None:
+    path = samples / name
+    assert refusal_of(path, *repairs) == [LEADS_MISSING]
+    for left_out in repairs:
+        rest = [repair for repair in repairs if repair is not left_out]
+        assert len(refusal_of(path, *rest)) > 1

@@ -1,0 +1,67 @@
+"""What was sent, by its media type: JSON or XML, R4 or R5."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from fhir_ecg.fhir.parsing import check_observation, parse_json
+from fhir_ecg.fhir.release import Release, detect_release
+from fhir_ecg.fhir.xml_form import parse_xml
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a resource is written down."""
+
+    syntax: Literal["json", "xml"] = "json"
+    release: Release | None = None
+    """None where the sender did not declare one: it is told by the fields."""
+
+    @property
+    def media_type(self) -> str:
+        """The form as a MIME type."""
+        version = f"; fhirVersion={self.release}" if self.release else ""
+        return f"application/fhir+{self.syntax}{version}"
+
+    def with_release(self, release: Release) -> Self:
+        """The same form of a known release."""
+        return type(self)(self.syntax, release)
+
+
+def read_document(body: bytes, form: Form) -> dict[str, Any]:
+    """Parse bytes into the JSON form of a resource.
+
+    Raises:
+        MalformedError: They are no resource in that syntax.
+    """
+    if form.syntax == "json":
+        return parse_json(body)
+    return parse_xml(body, "R5" if _is_r5_xml(body, form) else "R4")
+
+
+def read_observation(body: bytes, form: Form) -> tuple[dict[str, Any], Form]:
+    """Parse and check an Observation; the form comes back with its release.
+
+    Raises:
+        MalformedError: The bytes are no Observation in that syntax.
+        UnprocessableError: An element breaks its release's rules, or releases are mixed.
+    """
+    observation = read_document(body, form)
+    release = check_release(observation, form)
+    return observation, form.with_release(release)
+
+
+def check_release(observation: dict[str, Any], form: Form) -> Release:
+    """Tell an Observation's release and check it against that.
+
+    Raises:
+        MalformedError: It is another resource.
+        UnprocessableError: An element breaks its release's rules, or releases are mixed.
+    """
+    release = detect_release(observation, form.release)
+    check_observation(observation, release)
+    return release
+
+
+def _is_r5_xml(body: bytes, form: Form) -> bool:
+    """Tell R5 by its fields before the parse, which needs to know the elements."""
+    return form.release is Release.R5 or (form.release is None and b"<intervalUnit" in body)

@@ -1,0 +1,297 @@
+"""The text of a SampledData to numbers, eight characters at a time. https://hl7.org/fhir/R4/datatypes.html#SampledData
+
+The last characters of each token are loaded as one 64-bit word, the first of them in the lowest byte. Arithmetic on
+the words checks and reads eight characters at once; numbers of more digits than a double holds are left to `float`.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_TOKEN = 32
+LARGEST_MAGNITUDE = 10**12
+
+_Words = NDArray[np.uint64]
+_Marks = NDArray[np.bool_]
+
+# The pattern of the R4 XSD, which the JSON form shares: no exponent, no plus sign, digits after a point.
+_NUMBER = re.compile(rb"-?[0-9]*\.?[0-9]+")
+_IS_LETTER = np.zeros(256, np.bool_)
+_IS_LETTER[list(b"EUL")] = True
+# Up to 22 float64 holds the powers exactly: one division of exact numbers is rounded once, as float() rounds.
+_POWERS_OF_TEN = np.array([float(10**power) for power in range(23)])
+_EXACT_INTEGERS = np.uint64(2**53)
+
+# So many characters before the text let the words of the first token reach back.
+_PADDING = LONGEST_TOKEN
+# About so many tokens are worked on at a time, each with 35 to 80 bytes of working arrays. More were faster, as each
+# call to numpy has its price; with so many, 5000 samples and all it takes to read them stay within 6 times their text.
+_CHUNK = 1300
+_SPACE = ord(" ")
+_MINUS = ord("-")
+
+_ONE, _SEVEN, _EIGHT = np.uint64(1), np.uint64(7), np.uint64(8)
+_BYTE, _LAST_BYTE = np.uint64(0xFF), np.uint64(56)
+_ZEROS = np.uint64(0x3030303030303030)
+# A point's byte in a word from which the zeros were taken by exclusive or.
+_POINT = np.uint64(ord(".") ^ ord("0"))
+_ABOVE_NINE = np.uint64(0x7676767676767676)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+# Times 256**place, the byte 7 - place comes to the top: how many characters of the word stand behind that place.
+_CHARACTERS_BEHIND = np.uint64(0x0706050403020100)
+_SEVEN_PLACES, _EIGHT_PLACES = np.uint64(10**7), np.uint64(10**8)
+# Factor, shift and mask that join neighbouring digits to pairs, pairs to fours, fours to the number.
+_JOINS = [
+    (np.uint64(10), np.uint64(8), np.uint64(0x00FF00FF00FF00FF)),
+    (np.uint64(100), np.uint64(16), np.uint64(0x0000FFFF0000FFFF)),
+    (np.uint64(10_000), np.uint64(32), np.uint64(0x00000000FFFFFFFF)),
+]
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedSamples:
+    """The tokens of one text."""
+
+    values: NDArray[np.float64]
+    """(samples,) the raw numbers, without unit; nan where a letter stands."""
+    letters: NDArray[np.uint8]
+    """(samples,) the code of `E`, `U` or `L` and 0 for numbers; (0,) where all are numbers."""
+
+    def places(self, letter: str) -> NDArray[np.intp]:
+        """The indices at which `E`, `U` or `L` stands."""
+        return np.flatnonzero(self.letters == ord(letter))
+
+
+class SampleTextError(ValueError):
+    """A text that cannot be parsed."""
+
+
+class TooManySamplesError(SampleTextError):
+    """The text has more tokens than the caller takes."""
+
+    def __init__(self, samples: int, most: int) -> None:
+        super().__init__(f"{samples} samples; at most {most} are taken")
+        self.samples = samples
+
+
+class TokenError(SampleTextError):
+    """A token that is no sample.
+
+    Attributes:
+        offset: The characters before it; bytes, where bytes were parsed.
+        token: The token, at most 32 characters of it.
+        rule: What it breaks, a sentence.
+    """
+
+    def __init__(self, data: str | bytes, offset: int, rule: str) -> None:
+        beginning = data[offset : offset + LONGEST_TOKEN]
+        text = beginning if isinstance(beginning, str) else beginning.decode("ascii", "replace")
+        self.offset, self.token, self.rule = offset, text.split(" ")[0], rule
+        super().__init__(f"at character {offset} ({self.token!r}). {rule}")
+
+
+def parse_samples(data: str | bytes, max_samples: int) -> ParsedSamples:
+    """Parse decimals and the letters E, U, L with one space between; each number equals `float` of its token.
+
+    Args:
+        data: The text, `data` of a SampledData.
+        max_samples: The most tokens to take; they are counted before any is read.
+
+    Raises:
+        TooManySamplesError: There are more tokens.
+        TokenError: A token breaks the pattern of the XSD, is longer than 32 characters or beyond 10^12.
+    """
+    text = _padded(data)
+    codes = np.frombuffer(text, np.uint8)
+    count = int(np.count_nonzero(codes[_PADDING:] == _SPACE))
+    if count > max_samples:
+        raise TooManySamplesError(count, max_samples)
+    values, letters = np.empty(count), np.empty(0, np.uint8)
+    chunk_length = len(text) * _CHUNK // count
+    start, done = _PADDING, 0
+    while start < len(text):
+        stop = text.rfind(b" ", start, start + chunk_length) + 1
+        if not stop:
+            raise _fault(data, start - _PADDING)
+        chunk = _Chunk(codes, start, stop)
+        here = slice(done, done + len(chunk.ends))
+        if len(faults := chunk.read_into(values[here])):
+            raise _fault(data, chunk.offset(faults[0]) - _PADDING)
+        if len(chunk.is_letter):
+            letters = letters if len(letters) else np.zeros(count, np.uint8)
+            letters[here] = chunk.first * chunk.is_letter
+        start, done = stop, here.stop
+        del chunk  # before the next one takes its memory
+    return ParsedSamples(values, letters)
+
+
+def _padded(data: str | bytes) -> bytes:
+    if isinstance(data, bytes) and not data.isascii():
+        data = data.decode("ascii", "replace")
+    # A character that is not ASCII becomes a question mark: one byte, and as illegal.
+    raw = data.encode("ascii", "replace") if isinstance(data, str) else data
+    return b"%*s%s " % (_PADDING, b"", raw)
+
+
+def _fault(data: str | bytes, offset: int) -> TokenError:
+    """Name what is wrong with the token that begins at an offset."""
+    beginning = data[offset : offset + LONGEST_TOKEN + 1]
+    raw = beginning.encode("ascii", "replace") if isinstance(beginning, str) else beginning
+    token = raw.split(b" ")[0]
+    rule = "A sample lies within 10^12."
+    if len(token) > LONGEST_TOKEN:
+        rule = f"A sample has at most {LONGEST_TOKEN} characters."
+    elif not _NUMBER.fullmatch(token):
+        rule = "Decimals without exponent, E, U or L belong there, with one space between."
+    return TokenError(data, offset, rule)
+
+
+class _Chunk:
+    """The tokens in codes[start:stop], where start begins a token and stop follows a space.
+
+    Attributes:
+        ends: (tokens,) where the space behind each token stands, counted from start.
+        first: (tokens,) the code of each token's first character.
+        sizes: (tokens,) the number of characters behind the sign.
+        is_letter: (tokens,), or (0,) where no letter stands.
+    """
+
+    def __init__(self, codes: NDArray[np.uint8], start: int, stop: int) -> None:
+        here = codes[start:stop]
+        self.ends = np.flatnonzero(here == _SPACE)
+        starts = np.empty_like(self.ends)
+        starts[0] = 0
+        np.add(self.ends[:-1], 1, out=starts[1:])
+        self.first = here.take(starts)
+        self._is_negative = self.first == _MINUS
+        self.sizes = np.subtract(self.ends, starts, out=starts)
+        self.sizes -= self._is_negative
+        self.is_letter: _Marks = np.empty(0, np.bool_)
+        self._codes, self._start = codes, start
+
+    def offset(self, index: int) -> int:
+        """Where a token begins in codes."""
+        return self._start + (int(self.ends[index - 1]) + 1 if index else 0)
+
+    def read_into(self, values: NDArray[np.float64]) -> list[int]:
+        """Write (tokens,) numbers, nan for letters; return the indices of tokens that are neither."""
+        word = self._words(8)
+        only_digits = not _odd_characters(word).any() or self._take_letters(word)
+        longest = int(self.sizes.max())
+        faults: list[int] = []
+        if only_digits and longest <= 8 and self.sizes.min() > 0:
+            values[:] = _join(word).view(np.int64)
+        else:
+            faults = np.flatnonzero(self._read_decimals_into(values, word, longest)).tolist()
+        values *= np.where(self._is_negative, -1.0, 1.0)
+        if len(self.is_letter):
+            values[self.is_letter] = np.nan
+        return faults
+
+    def _words(self, reach: int) -> _Words:
+        """(tokens,) the eight characters from `reach` before the end, digits as 0 to 9; 0 for what is not theirs."""
+        before = self._start - reach
+        anywhere = np.ndarray((len(self._codes) - before - 7,), "<u8", self._codes.data, before, (1,))
+        word: _Words = anywhere[self.ends].astype(np.uint64, copy=False)
+        word ^= _ZEROS
+        foreign = self.sizes * -8
+        foreign += 8 * reach
+        np.maximum(foreign, 0, out=foreign)
+        word >>= foreign.view(np.uint64)
+        word <<= foreign.view(np.uint64)
+        return word
+
+    def _take_letters(self, word: _Words) -> bool:
+        """Mark the letters and put 0 in their place; return whether that leaves only digits."""
+        is_letter = _IS_LETTER.take(self.first)
+        is_letter &= self.sizes == 1
+        if is_letter.any():
+            self.is_letter = is_letter
+            word[is_letter] = 0
+        return not _odd_characters(word).any()
+
+    def _read_decimals_into(self, values: NDArray[np.float64], word: _Words, longest: int) -> _Marks:
+        """Write the numbers without their signs; return where there are none."""
+        point, wrong = _take_point(word)
+        wrong |= point >> _LAST_BYTE != 0
+        wrong |= self.sizes == 0
+        mantissa, decimals = _join(word), _characters_behind(point)
+        if longest > 8:
+            word = self._words(16)
+            earlier_point, earlier_wrong = _take_point(word)
+            wrong |= earlier_wrong
+            wrong |= (point != 0) & (earlier_point != 0)
+            mantissa += _join(word) * np.where(point != 0, _SEVEN_PLACES, _EIGHT_PLACES)
+            decimals += _characters_behind(earlier_point)
+            decimals += (earlier_point != 0) * _EIGHT
+            point |= earlier_point
+        # Where more than one point stands, the number of decimals is void.
+        powers = _POWERS_OF_TEN.take(decimals.view(np.int64), mode="clip")
+        np.divide(mantissa.view(np.int64), powers, out=values)
+        if longest > 15:
+            wrong |= self._wrong_beyond_16(point, longest)
+            self._read_slowly_into(values, ~wrong & ((self.sizes > 16) | (mantissa > _EXACT_INTEGERS)))
+        wrong |= values > LARGEST_MAGNITUDE
+        return wrong
+
+    def _wrong_beyond_16(self, point: _Words, longest: int) -> _Marks:
+        wrong: _Marks = self.sizes > LONGEST_TOKEN - self._is_negative
+        has_point = point != 0
+        for reach in range(24, min(longest + 7, LONGEST_TOKEN) + 1, 8):
+            earlier_point, earlier_wrong = _take_point(self._words(reach))
+            wrong |= earlier_wrong
+            wrong |= has_point & (earlier_point != 0)
+            has_point |= earlier_point != 0
+        return wrong
+
+    def _read_slowly_into(self, values: NDArray[np.float64], selected: _Marks) -> None:
+        tokens = self._codes[self._start : self._start + self.ends[-1]].tobytes().split(b" ")
+        values[selected] = np.abs(np.fromiter(map(float, compress(tokens, selected.tolist())), np.float64))
+
+
+def _odd_characters(word: _Words) -> _Words:
+    """The high bit of each byte that is no digit."""
+    odd = word + _ABOVE_NINE
+    odd &= _HIGH_BITS
+    return odd
+
+
+def _take_point(word: _Words) -> tuple[_Words, _Marks]:
+    """Take the decimal point out of each word, in place, by moving up what stands before it.
+
+    Returns:
+        The lowest bit of the byte where the point stood, 0 without one; and where anything but one point and digits
+        stood.
+    """
+    point = _odd_characters(word)
+    wrong: _Marks = (point & (point - _ONE)) != 0
+    point >>= _SEVEN
+    character = point * _POINT
+    wrong |= (word & (point * _BYTE)) != character
+    word -= character
+    before = point - (point != 0)
+    before &= word
+    # 255 times what stands before, and itself, is that one byte higher.
+    before *= _BYTE
+    word += before
+    return point, wrong
+
+
+def _characters_behind(point: _Words) -> _Words:
+    behind = point * _CHARACTERS_BEHIND
+    behind >>= _LAST_BYTE
+    return behind
+
+
+def _join(word: _Words) -> _Words:
+    """Turn eight digits, the first in the lowest byte, into their number, in place."""
+    later = np.empty_like(word)
+    for factor, shift, mask in _JOINS:
+        np.right_shift(word, shift, out=later)
+        word *= factor
+        word += later
+        word &= mask
+    return word

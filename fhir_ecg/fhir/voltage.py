@@ -1,0 +1,55 @@
+"""The unit of an ECG's samples: UCUM voltages. https://ucum.org/ucum"""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fhir_ecg.fhir.outcome import Problem
+
+UCUM = "http://unitsofmeasure.org"
+MILLIVOLTS: dict[str, Decimal] = {
+    "V": Decimal("1e3"),
+    "mV": Decimal(1),
+    "uV": Decimal("1e-3"),
+    "nV": Decimal("1e-6"),
+}
+# The micro sign and the Greek mu are the two ways in which people write UCUM's `u`.
+_UNIT_TEXTS = {"\u00b5V": "uV", "\u03bcV": "uV"} | {unit: unit for unit in MILLIVOLTS}
+
+# Between the lowest and the highest sample of a lead, a heart makes this many mV.
+_LEAST_MV, _MOST_MV = 0.05, 20.0
+
+
+def likely_unit(amplitudes: NDArray[np.float64]) -> str | None:
+    """Find the one of mV and uV in which samples of unknown unit are a heart's; None where none or both are."""
+    known = amplitudes[~np.isnan(amplitudes)]
+    spread = float(np.ptp(known)) if known.size else 0.0
+    fitting = [unit for unit in ("mV", "uV") if _LEAST_MV <= spread * float(MILLIVOLTS[unit]) <= _MOST_MV]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def millivolts_per_unit(origin: dict[str, Any], problems: list[Problem]) -> Decimal | None:
+    """Read the unit of an origin; None where it is missing, unknown or contradicts itself, with the problem."""
+    code, text, system = origin.get("code"), origin.get("unit"), origin.get("system")
+    if code is not None and system not in (None, UCUM):
+        problems.append(Problem("code-invalid", f"The unit's system is {system}; send {UCUM}.", "origin.system"))
+        return None
+    unit = code if code is not None else _UNIT_TEXTS.get(str(text))
+    if unit not in MILLIVOLTS:
+        problems.append(_unknown_unit(code, text))
+        return None
+    if code is not None and text is not None and _UNIT_TEXTS.get(text, code) != code:
+        text = f"The unit's code says {code}, its text {text}; correct the wrong one."
+        problems.append(Problem("value", text, "origin.unit"))
+        return None
+    return MILLIVOLTS[unit]
+
+
+def _unknown_unit(code: str | None, text: str | None) -> Problem:
+    if code is None and text is None:
+        return Problem("required", "The origin has no unit. State it in UCUM: mV or uV.", "origin.code")
+    where = "origin.code" if code is not None else "origin.unit"
+    shown = str(code if code is not None else text)[:40]
+    return Problem("code-invalid", f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV.", where)
