@@ -1,5 +1,6 @@
 """The FHIR interactions. https://hl7.org/fhir/R4/http.html"""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, g, request
@@ -7,8 +8,9 @@ from werkzeug.exceptions import HTTPException, NotFound
 
 from fhir_ecg.api.answers import base_url, fhir_response, with_version
 from fhir_ecg.api.negotiation import body_form, preferences, require_json_accepted
-from fhir_ecg.fhir.bundle import searchset
+from fhir_ecg.fhir.bundle import created_entry, refused_entry, response_bundle, searchset
 from fhir_ecg.fhir.capability import capability_statement
+from fhir_ecg.fhir.document import Form
 from fhir_ecg.fhir.outcome import MalformedError, Problem, operation_outcome
 from fhir_ecg.fhir.report import instant
 from fhir_ecg.fhir.search import CURSOR, parse_search
@@ -17,6 +19,7 @@ from fhir_ecg.fhir.terminology import code_systems
 from fhir_ecg.service import read as reading
 from fhir_ecg.service.application import Application, now
 from fhir_ecg.service.submit import record_refusal, submit
+from fhir_ecg.service.submit_bundle import EntryOutcome, submit_bundle
 
 blueprint = Blueprint("fhir", __name__, url_prefix="/fhir")
 blueprint.before_request(require_json_accepted)
@@ -39,16 +42,36 @@ def metadata() -> Response:
     return fhir_response(statement)
 
 
-@blueprint.post("/Observation")
-def create_observation() -> Response:
-    """Take an ECG in."""
+@blueprint.post("/")
+def process_bundle() -> Response:
+    """Take in the ECGs of a transaction or batch."""
+    body, form = _read_body()
+    kind, outcomes = submit_bundle(_application(), body, form, g.caller)
+    return fhir_response(response_bundle(kind, [_entry_answer(outcome) for outcome in outcomes]))
+
+
+def _entry_answer(outcome: EntryOutcome) -> dict[str, Any]:
+    if outcome.stored is None:
+        return refused_entry(outcome.problems)
+    location = f"{base_url()}/{outcome.stored.versioned_reference}"
+    return created_entry(location, outcome.stored.version, instant(outcome.stored.last_updated))
+
+
+def _read_body() -> tuple[bytes, Form]:
+    """Read the request's body, leaving a trace where it is refused unread."""
     try:
         form = body_form()
-        body = request.get_data(cache=False)
+        return request.get_data(cache=False), form
     except HTTPException as error:
         refusal = MalformedError(Problem("processing", error.description or error.name))
         record_refusal(_application(), refusal, g.caller)
         raise
+
+
+@blueprint.post("/Observation")
+def create_observation() -> Response:
+    """Take an ECG in."""
+    body, form = _read_body()
     accepted = submit(_application(), body, form, g.caller)
     wanted = preferences().get("return", "representation")
     report_url = f"{base_url()}/{accepted.report.reference}"

@@ -11,8 +11,9 @@ from fhir_ecg.classifier.weights import WeightsError
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.ecg.wfdb_record import UnreadableRecordError, read_wfdb
 from fhir_ecg.fhir.document import Form, check_release, read_document
-from fhir_ecg.fhir.ecg_observation import ecg_observation, read_recording
-from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError, operation_outcome
+from fhir_ecg.fhir.ecg_bundle import ecgs_of_bundle
+from fhir_ecg.fhir.ecg_observation import Sent, ecg_observation, read_joined
+from fhir_ecg.fhir.outcome import Problem, RefusedError, UnprocessableError, operation_outcome
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.fhir.plausibility import check_plausibility
 from fhir_ecg.fhir.release import r4_form
@@ -51,28 +52,28 @@ def _problems(error: RefusedError | UnreadableRecordError) -> Sequence[Problem]:
 
 def _ecgs(path: Path, repairs: frozenset[Repair]) -> Iterator[tuple[dict[str, Any], Recording]]:
     if path.suffix in {".json", ".xml"}:
-        form = Form("xml" if path.suffix == ".xml" else "json")
-        for observation in _observations(path, form):
-            check_release(observation, form)
-            recording = read_recording(observation, repairs)
-            check_plausibility(recording, "Observation")
-            yield r4_form(observation), recording
+        for sent in _sent(path):
+            recording = read_joined(sent, repairs)
+            check_plausibility(recording, sent[0].root)
+            yield r4_form(sent[0].resource), recording
     else:
         record = read_wfdb(path)
         described = ecg_observation(record.recording, record.resolution, effective=record.date)
         yield described, record.recording
 
 
-def _observations(path: Path, form: Form) -> Iterator[dict[str, Any]]:
+def _sent(path: Path) -> Iterator[Sequence[Sent]]:
+    """Read the Observations of each ECG in a file."""
+    form = Form("xml" if path.suffix == ".xml" else "json")
     try:
         document = read_document(path.read_bytes(), form)
     except OSError as error:
         raise UnreadableRecordError(f"{path} cannot be read: {error.strerror}") from error
     if document.get("resourceType") != "Bundle":
-        yield document
+        check_release(document, form)
+        yield [Sent(document)]
         return
-    resources = [entry.get("resource") or {} for entry in document.get("entry") or []]
-    observations = [resource for resource in resources if resource.get("resourceType") == "Observation"]
-    if not observations:
-        raise MalformedError(Problem("required", "The Bundle holds no Observation.", "Bundle.entry"))
-    yield from observations
+    for ecg in ecgs_of_bundle(document, form, ("collection", "transaction", "batch")):
+        if ecg.problems:
+            raise UnprocessableError(*ecg.problems)
+        yield ecg.sent

@@ -58,12 +58,14 @@ class BeatEvidence:
         beats: Sample numbers of the QRS complexes that most leads show.
         contrast: (leads,) how many times higher a lead is in its typical complex than between beats, about 1
             for noise; None where there are fewer than three beats, or no pauses between them.
+        rest_mv: (leads,) the height between beats, in mV; None with contrast.
         similarity: (leads,) correlation of a lead's beat with one of the next three, about 0 for noise; None
             for fewer than four beats.
     """
 
     beats: NDArray[np.int64]
     contrast: NDArray[np.float64] | None
+    rest_mv: NDArray[np.float64] | None
     similarity: NDArray[np.float64] | None
 
 
@@ -71,25 +73,28 @@ def beat_evidence(leads: Leads) -> BeatEvidence:
     """Find the common beats of (leads, samples) in mV at 100 Hz, and them in each lead."""
     envelope = qrs_envelope(leads)
     beats = beat_positions(envelope)
-    return BeatEvidence(beats, _contrast(envelope, beats), _similarity(leads, beats))
+    contrast, rest = _contrast(envelope, beats)
+    return BeatEvidence(beats, contrast, rest, _similarity(leads, beats))
 
 
 def own_contrast(samples: Leads) -> float:
     """The contrast of one lead at the beats that it shows itself; 0 where there are too few."""
     envelope = qrs_envelope(samples[np.newaxis])
     beats = beat_positions(envelope)
-    contrast = _contrast(envelope, beats)
+    contrast, _ = _contrast(envelope, beats)
     return 0.0 if contrast is None else float(contrast[0])
 
 
-def _contrast(envelope: Leads, beats: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    highest = ndimage.maximum_filter1d(envelope, 2 * _HALF_WINDOW + 1, axis=-1)
+def _contrast(
+    envelope: Leads, beats: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]:
+    """The contrast, and the height between beats that it compares with."""
     between = _between(beats)
     if len(beats) < FEWEST_BEATS or len(between) < FEWEST_BEATS:
-        return None
+        return None, None
+    highest = ndimage.maximum_filter1d(envelope, 2 * _HALF_WINDOW + 1, axis=-1)
     rest = np.median(highest[:, between], axis=1)
-    contrast: NDArray[np.float64] = np.median(highest[:, beats], axis=1) / np.maximum(rest, 1e-9)
-    return contrast
+    return np.median(highest[:, beats], axis=1) / np.maximum(rest, 1e-9), rest
 
 
 def _between(beats: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -95,7 +95,7 @@ class LimbLeadFault:
         if self.kind == "inverted":
             return f"lead {lead} is inverted" + (" (-aVR was sent as aVR)" if lead is Lead.AVR else "")
         if self.kind == "gain":
-            return f"lead {lead} has {self.factor:.3g} times its amplitude{_unit_hint(abs(self.factor))}"
+            return f"lead {lead} has {_number(self.factor)} times its amplitude{_unit_hint(abs(self.factor))}"
         return f"lead {lead} does not belong to the others"
 
 
@@ -274,12 +274,10 @@ def _violations(products: Matrix, sent: tuple[Lead, ...]) -> tuple[IdentityViola
 
 def _sum_of(weights: Matrix, leads: tuple[Lead, ...]) -> str:
     """Write a weighted sum such as `II - I / 2`, what is added before what is taken away."""
-    numbers = [float(weight) for weight in weights.round(9)]
-    terms = sorted(zip(numbers, leads, strict=True), key=lambda term: term[0] < 0)
-    signed = "".join(
-        f" {'-' if weight < 0 else '+'} {_multiple(abs(weight), lead)}" for weight, lead in terms if weight
-    )
-    return signed.removeprefix(" + ").replace(" - ", "-", 1) if signed.startswith(" - ") else signed.removeprefix(" + ")
+    terms = [(float(weight), lead) for weight, lead in zip(weights.round(9), leads, strict=True) if weight]
+    added = [_multiple(weight, lead) for weight, lead in terms if weight > 0]
+    taken = [_multiple(-weight, lead) for weight, lead in terms if weight < 0]
+    return " - ".join([" + ".join(added), *taken]) if added else "-" + " - ".join(taken)
 
 
 def _multiple(weight: float, lead: Lead) -> str:
@@ -288,10 +286,14 @@ def _multiple(weight: float, lead: Lead) -> str:
     return f"{lead} / {1 / weight:g}" if weight < 1 and (1 / weight).is_integer() else f"{weight:.4g} {lead}"
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def _unit_hint(factor: float) -> str:
-    for power, hint in ((1000, "mV beside uV"), (1e-3, "uV beside mV"), (1e6, "V beside uV"), (1e-6, "uV beside V")):
-        if 0.9 < factor / power < 1.1:
-            return f" ({hint})"
+    for usual, _ in _MISTAKEN_UNITS:
+        if abs(np.log(factor / usual)) < np.log(_TOLERATED_GAIN):
+            return " (another unit than the others?)"
     return ""
 
 
@@ -328,6 +330,6 @@ def _plausible(spans: Matrix) -> bool:
 def _better_unit(spans: Matrix) -> str:
     for factor, mistake in _MISTAKEN_UNITS:
         if _plausible(spans / factor):
-            change = f"{factor:g} times smaller" if factor > 1 else f"{1 / factor:g} times larger"
+            change = f"{_number(factor)} times smaller" if factor > 1 else f"{_number(1 / factor)} times larger"
             return f"The values would be plausible {change}: as if {mistake}. Check unit and factor and send again."
     return "No usual mistake of unit explains it. Check unit and factor and send again."

@@ -31,8 +31,8 @@ CUT_OFF_WAVES = 3
 NO_BEATS_BELOW_CONTRAST = 1.6
 NO_BEATS_BELOW_SIMILARITY = 0.25
 CLEAR_BEATS_CONTRAST = 4.0
-# A lead across the heart's axis shows next to nothing of it. One loose electrode disturbs more limb leads.
-_LIMB_LEADS_OF_AN_ELECTRODE = 3
+# A limb lead across the heart's axis shows next to nothing of it, but little noise either.
+LIMB_NOISE_MV = 0.15
 
 WANDER_MV = 2.0
 MUSCLE_NOISE_MV = 0.05
@@ -146,11 +146,9 @@ def _beat_findings(leads: Leads, excluded: set[Lead | None]) -> Iterator[Quality
     if too_few or (contrast is not None and np.median(contrast) < NO_BEATS_BELOW_CONTRAST):
         text = "No beats stand out in the leads. Look at the patient, then at the electrodes, and record again."
         yield QualityFinding("no-beats", text)
-    elif contrast is not None and similarity is not None:
+    elif contrast is not None and similarity is not None and evidence.rest_mv is not None:
         strange = (contrast < NO_BEATS_BELOW_CONTRAST) & (similarity < NO_BEATS_BELOW_SIMILARITY)
-        limb = len(LIMB_LEADS)
-        if strange[:limb].sum() < _LIMB_LEADS_OF_AN_ELECTRODE:
-            strange[:limb] = False
+        strange[: len(LIMB_LEADS)] &= evidence.rest_mv[: len(LIMB_LEADS)] > LIMB_NOISE_MV
         for k in np.flatnonzero(strange):
             if TWELVE_LEADS[k] not in excluded:
                 yield _strange_lead(TWELVE_LEADS[k], leads[k])

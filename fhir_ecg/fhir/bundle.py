@@ -1,7 +1,9 @@
-"""Searchset Bundles. https://hl7.org/fhir/R4/bundle.html"""
+"""Bundles that answer: of a search, a transaction, a batch. https://hl7.org/fhir/R4/bundle.html"""
 
 from collections.abc import Iterable
 from typing import Any
+
+from fhir_ecg.fhir.outcome import Problem, operation_outcome
 
 
 def searchset(
@@ -21,3 +23,25 @@ def searchset(
         for resource in resources
     ]
     return bundle | ({"entry": entries} if entries else {})
+
+
+def created_entry(location: str, version: int, last_updated: str) -> dict[str, Any]:
+    """Build the answer to an entry that was stored."""
+    return {
+        "response": {
+            "status": "201 Created",
+            "location": location,
+            "etag": f'W/"{version}"',
+            "lastModified": last_updated,
+        }
+    }
+
+
+def refused_entry(problems: Iterable[Problem]) -> dict[str, Any]:
+    """Build the answer to an entry that was not."""
+    return {"response": {"status": "422 Unprocessable Entity", "outcome": operation_outcome(problems)}}
+
+
+def response_bundle(kind: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Build the answer to a Bundle of type transaction or batch."""
+    return {"resourceType": "Bundle", "type": f"{kind}-response", "entry": entries}

@@ -28,7 +28,14 @@ def capability_statement(base: str, version: str, date: str, *, secured: bool) -
         "implementation": {"description": "A second reader for 12-lead ECGs", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["json"],
-        "rest": [{"mode": "server"} | _security(secured) | {"resource": [_resource(t) for t in _INTERACTIONS]}],
+        "rest": [
+            {"mode": "server"}
+            | _security(secured)
+            | {
+                "resource": [_resource(t) for t in _INTERACTIONS],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+            }
+        ],
     }
 
 

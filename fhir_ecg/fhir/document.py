@@ -35,7 +35,7 @@ def read_document(body: bytes, form: Form) -> dict[str, Any]:
     """
     if form.syntax == "json":
         return parse_json(body)
-    return parse_xml(body, "R5" if _is_r5_xml(body, form) else "R4")
+    return parse_xml(body, form.release)
 
 
 def read_observation(body: bytes, form: Form) -> tuple[dict[str, Any], Form]:
@@ -60,8 +60,3 @@ def check_release(observation: dict[str, Any], form: Form) -> Release:
     release = detect_release(observation, form.release)
     check_observation(observation, release)
     return release
-
-
-def _is_r5_xml(body: bytes, form: Form) -> bool:
-    """Tell R5 by its fields before the parse, which needs to know the elements."""
-    return form.release is Release.R5 or (form.release is None and b"<intervalUnit" in body)

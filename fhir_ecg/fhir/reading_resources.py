@@ -33,8 +33,9 @@ def scores_observation(
     *,
     issued: datetime,
     snomed: bool,
+    members: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Build the derived Observation with one component for each statement."""
+    """Build the derived Observation with one component for each statement; `members` as of registered_report."""
     scores: dict[str, Any] = {
         "resourceType": "Observation",
         "id": scores_id,
@@ -47,7 +48,7 @@ def scores_observation(
     return scores | {
         "issued": instant(issued),
         "device": _device_reference(prediction.model),
-        "derivedFrom": [{"reference": f"Observation/{observation_id}"}],
+        "derivedFrom": [{"reference": f"Observation/{identity}"} for identity in (observation_id, *members)],
         "component": [_score_component(score, snomed=snomed) for score in prediction.scores],
     }
 

@@ -33,8 +33,17 @@ def instant(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def registered_report(observation: dict[str, Any], observation_id: str, report_id: str) -> dict[str, Any]:
-    """Build the report of an ECG that was accepted and not yet read."""
+def registered_report(
+    observation: dict[str, Any], observation_id: str, report_id: str, members: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Build the report of an ECG that was accepted and not yet read.
+
+    Args:
+        observation: The Observation that stands for the ECG.
+        observation_id: Its id.
+        report_id: The report's id.
+        members: Ids of further Observations that hold leads of the ECG.
+    """
     report: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
         "id": report_id,
@@ -47,7 +56,8 @@ def registered_report(observation: dict[str, Any], observation_id: str, report_i
     if orders := [order for order in orders if order]:
         report["basedOn"] = orders
     report |= context(observation) | effective(observation)
-    report["result"] = [{"reference": f"Observation/{observation_id}", "display": "12-lead ECG as sent"}]
+    display = "part of the ECG as sent" if members else "12-lead ECG as sent"
+    report["result"] = [{"reference": f"Observation/{i}", "display": display} for i in (observation_id, *members)]
     return report
 
 
@@ -60,9 +70,10 @@ def read_report(
     status: ReadStatus,
     issued: datetime,
     snomed: bool,
+    warnings: Sequence[QualityFinding] = (),
 ) -> dict[str, Any]:
-    """Build the report of an ECG that the model has read."""
-    conclusion = _conclusion(prediction, recording)
+    """Build the report of an ECG that the model has read; `warnings` are about the signal."""
+    conclusion = _conclusion(prediction, recording, warnings)
     report = registered | {
         "meta": {"security": [AI_ASSERTED]},
         "text": _narrative(conclusion),
@@ -132,7 +143,7 @@ def _is_for_device(order: dict[str, Any]) -> bool:
     return order.get("type") == "DeviceRequest" or "DeviceRequest/" in order.get("reference", "")
 
 
-def _conclusion(prediction: Prediction, recording: Recording) -> list[str]:
+def _conclusion(prediction: Prediction, recording: Recording, warnings: Sequence[QualityFinding]) -> list[str]:
     model = prediction.model
     findings = [
         f"- {STATEMENT_BY_CODE[f.code].display} ({f.code}): probability {f.probability:.2f}"
@@ -142,6 +153,7 @@ def _conclusion(prediction: Prediction, recording: Recording) -> list[str]:
         UNCONFIRMED,
         "Findings:" if findings else "Findings: no statement reached its threshold.",
         *findings,
+        *(f"Signal: {warning.text} [{warning.code}]" for warning in warnings),
         f"Model: {model.name} {model.version}, weights SHA-256 {model.weights_sha256}.",
     ]
     if recording.derived:

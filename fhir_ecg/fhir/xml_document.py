@@ -30,7 +30,7 @@ def xml_document(body: bytes) -> etree._Element:
     if b"<!DOCTYPE" in body:
         raise _malformed("The XML has a document type (DOCTYPE); FHIR XML never needs one, leave it out.", "security")
     try:
-        root = etree.fromstring(body, _parser())
+        root: etree._Element = etree.fromstring(body, _parser())
     except etree.XMLSyntaxError as error:
         reason = str(error.msg).split(", line ")[0].strip()[:200]
         line, column = error.position

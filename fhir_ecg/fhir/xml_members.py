@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from fhir import resources
 from fhir.resources import R4B
@@ -10,13 +10,13 @@ from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from fhir_core.types import FhirBase
 from fhir_core.utils import get_fhir_type_name
 
-Release = Literal["R4", "R5"]
-Location = tuple[int | str, ...]
+from fhir_ecg.fhir.release import Release
+
 Model = type[FHIRAbstractModel]
 
 FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
-_LIBRARIES = {"R4": R4B, "R5": resources}
+_LIBRARIES = {Release.R4: R4B, Release.R5: resources}
 
 
 @dataclass(frozen=True)

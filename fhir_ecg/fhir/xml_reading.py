@@ -7,20 +7,11 @@ from typing import Any
 
 from lxml import etree
 
+from fhir_ecg.fhir.json_form import Location
 from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem
 from fhir_ecg.fhir.parsing import MAXIMUM_DEPTH, fhirpath
-from fhir_ecg.fhir.xml_members import (
-    FHIR,
-    XHTML,
-    Location,
-    Member,
-    Model,
-    Release,
-    attributes,
-    members,
-    primitive_model,
-    resource_model,
-)
+from fhir_ecg.fhir.release import Release
+from fhir_ecg.fhir.xml_members import FHIR, XHTML, Member, Model, attributes, members, primitive_model, resource_model
 from fhir_ecg.fhir.xml_narrative import narrative_faults, narrative_string
 
 _SPACE = " \t\r\n"
@@ -50,14 +41,16 @@ class Reader:
             raise self._misplaced(node, location, FHIR)
         model = resource_model(name.localname, self.release)
         if model is None:
-            raise self._fault(node, location, f"{name.localname[:64]} is no resource of {self.release}")
+            raise self._fault(node, location, f"{name.localname[:64]} is no resource of FHIR {self.release}")
         return {"resourceType": name.localname} | self._content(node, model, location)
 
-    def _content(self, node: etree._Element, model: Model, location: Location) -> dict[str, Any]:
+    def _content(
+        self, node: etree._Element, model: Model, location: Location, *, has_value: bool = False
+    ) -> dict[str, Any]:
         if len(location) >= MAXIMUM_DEPTH:
             raise self._fault(node, location, f"The resource is nested deeper than {MAXIMUM_DEPTH} levels")
         self._refuse_text(node, location)
-        document: dict[str, Any] = self._attributes(node, attributes(model), location)
+        document: dict[str, Any] = self._attributes(node, attributes(model) + ("value",) * has_value, location)
         last = -1
         for child in node:
             member = self._member(child, model, location)
@@ -79,7 +72,7 @@ class Reader:
         if name.namespace != expected:
             raise self._misplaced(child, where, expected)
         if member is None:
-            text = f"{name.localname[:64]} is no element of {model.get_resource_type()} in {self.release}"
+            text = f"{name.localname[:64]} is no element of {model.get_resource_type()} in FHIR {self.release}"
             raise self._fault(child, where, text)
         return member
 
@@ -119,16 +112,13 @@ class Reader:
         return self.resource(node[0], location)
 
     def _primitive(self, node: etree._Element, member: Member, location: Location) -> tuple[Any, Any]:
-        text = node.attrib.pop("value", None)
-        beside = self._content(node, primitive_model(self.release), location)
-        if text is None and "extension" not in beside:
+        beside = self._content(node, primitive_model(self.release), location, has_value=True)
+        text = beside.pop("value", None)
+        if text is not None:
+            return self._json_value(node, text, member.primitive, location), beside or None
+        if "extension" not in beside:
             raise self._fault(node, location, "The element has no attribute value; give one, or leave the element out")
-        if text is None:
-            return None, beside
-        value = str(text).strip(_SPACE)
-        if not value:
-            raise self._fault(node, location, "The attribute value is empty; leave the element out")
-        return self._json_value(node, value, member.primitive, location), beside or None
+        return None, beside
 
     def _json_value(self, node: etree._Element, text: str, primitive: str, location: Location) -> Any:
         if primitive == "boolean":
@@ -157,7 +147,8 @@ class Reader:
                 raise self._fault(node, location, text)
             found[str(name)] = str(value).strip(_SPACE)
             if not found[str(name)]:
-                raise self._fault(node, (*location, str(name)), f"The attribute {name} is empty; leave it out")
+                where = location if name == "value" else (*location, str(name))
+                raise self._fault(node, where, f"The attribute {name} is empty; leave it out")
         return found
 
     def _refuse_text(self, node: etree._Element, location: Location) -> None:

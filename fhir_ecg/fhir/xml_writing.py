@@ -8,21 +8,12 @@ from typing import Any
 
 from lxml import etree
 
+from fhir_ecg.fhir.json_form import Location
 from fhir_ecg.fhir.outcome import MalformedError, Problem, UnprocessableError
 from fhir_ecg.fhir.parsing import fhirpath
+from fhir_ecg.fhir.release import Release
 from fhir_ecg.fhir.xml_document import xml_document
-from fhir_ecg.fhir.xml_members import (
-    FHIR,
-    XHTML,
-    Location,
-    Member,
-    Model,
-    Release,
-    attributes,
-    members,
-    primitive_model,
-    resource_model,
-)
+from fhir_ecg.fhir.xml_members import FHIR, XHTML, Member, Model, attributes, members, primitive_model, resource_model
 from fhir_ecg.fhir.xml_narrative import plain_narrative
 
 
@@ -38,7 +29,7 @@ class Writer:
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
         model = resource_model(kind, self.release)
         if model is None:
-            raise self._fault(location, f"{str(kind)[:64]!r} is no resource of {self.release}")
+            raise self._fault(location, f"{str(kind)[:64]!r} is no resource of FHIR {self.release}")
         node = etree.Element(etree.QName(FHIR, str(kind)), nsmap={None: FHIR})
         content = {name: value for name, value in resource.items() if name != "resourceType"}
         self._fill(node, content, model, location)
@@ -107,5 +98,5 @@ class Writer:
         return plain_narrative(node)
 
     def _fault(self, location: Location, text: str) -> UnprocessableError:
-        told = f"{text}, so the resource cannot be written as FHIR XML of {self.release}; ask for JSON."
+        told = f"{text}, so the resource cannot be written as XML of FHIR {self.release}; ask for JSON."
         return UnprocessableError(Problem("not-supported", told, fhirpath(self.root, location)))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from fhir_ecg.ecg.prediction import Prediction
-from fhir_ecg.ecg.quality import QualityFinding, quality_findings
+from fhir_ecg.ecg.quality import QualityFinding, quality_findings, quality_warnings
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.reading_resources import (
@@ -100,12 +100,23 @@ def _write_reading(
     """Store the report's next version, the Observation of probabilities and the Provenance; the Device once."""
     if not work.resources.exists("Device", device_id(prediction.model)):
         work.resources.put(model_device(prediction.model), moment)
-    source = case.observations[0].content
+    source, *others = (observation.content for observation in case.observations)
     how: Writing = {"issued": moment, "snomed": policy.snomed}
-    scores = work.resources.put(scores_observation(source, source["id"], str(uuid4()), prediction, **how), moment)
-    scores_id = scores.content["id"]
+    members = [other["id"] for other in others]
+    scores_id = str(uuid4())
+    written = scores_observation(source, source["id"], scores_id, prediction, **how, members=members)
+    scores = work.resources.put(written, moment)
     report = work.resources.put(
-        read_report(case.registered, prediction, recording, scores_id, status=policy.report_status, **how), moment
+        read_report(
+            case.registered,
+            prediction,
+            recording,
+            scores_id,
+            status=policy.report_status,
+            warnings=quality_warnings(recording),
+            **how,
+        ),
+        moment,
     )
     targets = [report.versioned_reference, scores.versioned_reference]
     sources = [observation.versioned_reference for observation in case.observations]

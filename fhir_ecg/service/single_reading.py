@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from fhir_ecg.ecg.quality import quality_findings
+from fhir_ecg.ecg.quality import quality_findings, quality_warnings
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.fhir.reading_resources import device_id, model_device, scores_observation
 from fhir_ecg.fhir.report import cancelled_report, read_report, registered_report
@@ -34,7 +34,16 @@ def report_on(
         report = cancelled_report(registered, findings, issued=moment)
         return report if report["result"] else {name: v for name, v in report.items() if name != "result"}
     prediction = classifier.predict(recording)
-    report = read_report(registered, prediction, recording, _SCORES, status="partial", issued=moment, snomed=snomed)
+    report = read_report(
+        registered,
+        prediction,
+        recording,
+        _SCORES,
+        status="partial",
+        issued=moment,
+        snomed=snomed,
+        warnings=quality_warnings(recording),
+    )
     scores = scores_observation(
         observation, observation.get("id", _WAVEFORM), _SCORES, prediction, issued=moment, snomed=snomed
     )

@@ -1,5 +1,6 @@
 """Taking an ECG in: everything that is accepted, in one transaction; then the wake-up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,7 +45,7 @@ def submit(application: Application, body: bytes, form: Form, caller: Caller) ->
         # Bytes of another form than the one that is served are rendered once, now.
         rendered = form.syntax != "json" or observation != sent | {"id": observation["id"]}
         stored = work.resources.put(observation, moment, submission_id=submission, keep_content=rendered)
-        report, job_id = _register(application, work, observation, moment)
+        report, job_id = register(application, work, [observation], moment)
         entities = (stored.versioned_reference, report.versioned_reference)
         work.audit.add(
             AuditEntry("create", client=caller.client, request_id=caller.request_id, entities=entities), moment
@@ -53,19 +54,21 @@ def submit(application: Application, body: bytes, form: Form, caller: Caller) ->
     return Accepted(stored, report)
 
 
-def _register(
-    application: Application, work: UnitOfWork, observation: dict[str, Any], moment: datetime
+def register(
+    application: Application, work: UnitOfWork, observations: Sequence[dict[str, Any]], moment: datetime
 ) -> tuple[StoredResource, str]:
-    """Add the report of an accepted ECG and the job to read it."""
+    """Add the report of an accepted ECG and the job to read it; the first Observation stands for the ECG.
+
+    Returns:
+        The report, and the job's id for the wake-up after the commit.
+    """
+    first, *others = observations
     report_id = str(uuid4())
-    report = work.resources.put(registered_report(observation, observation["id"], report_id), moment)
-    job_id = work.jobs.add(
-        observation["id"],
-        report_id,
-        moment,
-        wake_again=application.policy.wake_again,
-        repairs=sorted(application.policy.repairs),
-    )
+    members = [other["id"] for other in others]
+    report = work.resources.put(registered_report(first, first["id"], report_id, members), moment)
+    policy = application.policy
+    repairs = sorted(map(str, policy.repairs))
+    job_id = work.jobs.add(first["id"], report_id, moment, wake_again=policy.wake_again, repairs=repairs)
     return report, job_id
 
 

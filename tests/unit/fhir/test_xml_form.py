@@ -17,6 +17,7 @@ from fhir_ecg.fhir.capability import capability_statement
 from fhir_ecg.fhir.outcome import MalformedError, Problem, UnprocessableError, operation_outcome
 from fhir_ecg.fhir.parsing import check_observation, parse_json, serialise
 from fhir_ecg.fhir.reading_resources import model_device, reading_provenance, scores_observation
+from fhir_ecg.fhir.release import Release
 from fhir_ecg.fhir.report import read_report, registered_report
 from fhir_ecg.fhir.terminology import code_systems
 from fhir_ecg.fhir.xml_form import parse_xml, serialise_xml
@@ -233,20 +234,29 @@ def test_r5_has_other_elements() -> None:
         "status": "final",
         "valueSampledData": {"interval": Decimal("2.0"), "intervalUnit": "ms"},
     }
-    written = serialise_xml(document, "R5")
-    assert exactly(parse_xml(written, "R5")) == exactly(document)
+    written = serialise_xml(document, Release.R5)
+    assert exactly(parse_xml(written, Release.R5)) == exactly(document)
     with pytest.raises(MalformedError) as caught:
-        parse_xml(written, "R4")
+        parse_xml(written, Release.R4)
     assert caught.value.problems[0].expression == "Observation.value.ofType(SampledData).interval"
     with pytest.raises(UnprocessableError, match="interval is no element of SampledData"):
-        serialise_xml(document, "R4")
+        serialise_xml(document, Release.R4)
+
+
+def test_where_no_release_is_named_the_elements_tell() -> None:
+    r4, r5 = "<period value='2'/>", "<interval value='2'/><intervalUnit value='ms'/>"
+    for sampled, name in ((r4, "period"), (r5, "interval")):
+        document = parse_xml(of(f"<valueSampledData>{sampled}</valueSampledData>"), None)
+        assert document["valueSampledData"][name] == 2
+    with pytest.raises(MalformedError, match=r"interval is no element of SampledData in FHIR 4.0"):
+        parse_xml(of(f"<valueSampledData>{r4}{r5}</valueSampledData>"), None)
 
 
 def test_the_long_integers_of_r5_are_strings_in_json() -> None:
     document = {"resourceType": "DocumentReference", "content": [{"attachment": {"size": "9007199254740993"}}]}
-    written = serialise_xml(document, "R5")
+    written = serialise_xml(document, Release.R5)
     assert b'<size value="9007199254740993"/>' in written
-    assert parse_xml(written, "R5") == document
+    assert parse_xml(written, Release.R5) == document
 
 
 # Space at the ends is dropped where XML is read.

@@ -77,17 +77,17 @@ XI = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/p
 @pytest.mark.parametrize(
     ("content", "expression", "message"),
     [
-        ("<colour value='red'/>", "Observation.colour", "colour is no element of Observation in R4 .line 1"),
+        ("<colour value='red'/>", "Observation.colour", "colour is no element of Observation in FHIR 4.0 (line 1"),
         ("<Status value='final'/>", "Observation.Status", "no element"),
-        ("\n\n<code><txt value='a'/></code>", "Observation.code.txt", "no element of CodeableConcept in R4 .line 3"),
+        ("\n\n<code><txt value='a'/></code>", "Observation.code.txt", "CodeableConcept in FHIR 4.0 (line 3"),
         ("<status xmlns='' value='final'/>", "Observation.status", "in no namespace; it belongs in"),
         (XI, "Observation.include", "in the namespace http://www.w3.org/2001/XInclude"),
         ("<status value='final'/><status value='final'/>", "Observation.status", "stands twice"),
         ("<code><text value='a'/></code><status value='final'/>", "Observation.status", "order of the specification"),
         ("<status/>", "Observation.status", "no attribute value"),
         ("<status id='s'/>", "Observation.status", "no attribute value"),
-        ("<status value=''/>", "Observation.status", "value is empty"),
-        ("<status value=' &#9;'/>", "Observation.status", "value is empty"),
+        ("<status value=''/>", "Observation.status", "attribute value is empty"),
+        ("<status value=' &#9;'/>", "Observation.status", "attribute value is empty"),
         ("<status id='' value='final'/>", "Observation.status.id", "attribute id is empty"),
         ("<status>final</status>", "Observation.status", "Text stands between"),
         ("<status value='final'><![CDATA[x]]></status>", "Observation.status", "Text stands between"),
@@ -103,7 +103,7 @@ XI = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/p
         ("<contained/>", "Observation.contained[0]", "0 elements stand where one resource belongs"),
         ("<contained><Patient/><Patient/></contained>", "Observation.contained[0]", "2 elements stand"),
         ("<contained id='a'><Patient/></contained>", "Observation.contained[0]", "attribute id has no place"),
-        ("<contained><Quantity/></contained>", "Observation.contained[0]", "Quantity is no resource of R4"),
+        ("<contained><Quantity/></contained>", "Observation.contained[0]", "Quantity is no resource of FHIR 4.0"),
         ("<contained><Patient xmlns='x'/></contained>", "Observation.contained[0]", "in the namespace x"),
         ("<contained><Patient id='a'/></contained>", "Observation.contained[0]", "attribute id has no place"),
         (extended(32), "Observation" + ".extension[0]" * 32, "deeper than 64"),
@@ -121,7 +121,7 @@ XI = '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/p
     ],
 )  # fmt: skip
 def test_what_is_no_observation_in_xml(content: str, expression: str, message: str) -> None:
-    with pytest.raises(MalformedError, match=re.escape(message).replace("\\.line", ".line")) as caught:
+    with pytest.raises(MalformedError, match=re.escape(message)) as caught:
         parse_xml(of(content))
     problem = caught.value.problems[0]
     assert problem.expression == expression
@@ -133,9 +133,9 @@ def test_what_is_no_observation_in_xml(content: str, expression: str, message: s
     [
         (b"<Observation/>", "in no namespace"),
         (NO_FHIR, "in the namespace http://hl7.org/fhir/; it belongs in"),
-        (of("", "ClinicalDocument"), "ClinicalDocument is no resource of R4"),
-        (of("", "Quantity"), "Quantity is no resource of R4"),
-        (of("", "code"), "code is no resource of R4"),
+        (of("", "ClinicalDocument"), "ClinicalDocument is no resource of FHIR 4.0"),
+        (of("", "Quantity"), "Quantity is no resource of FHIR 4.0"),
+        (of("", "code"), "code is no resource of FHIR 4.0"),
         (of("").replace(b">", b' xmlns:x="i" x:schemaLocation="a b">', 1), "attribute {i}schemaLocation has no place"),
     ],
 )
@@ -192,8 +192,8 @@ def test_what_a_narrative_may_hold() -> None:
 @pytest.mark.parametrize(
     ("document", "expression", "message"),
     [
-        ({}, "Resource", "'None' is no resource of R4"),
-        ({"resourceType": "Nothing"}, "Nothing", "no resource of R4"),
+        ({}, "Resource", "'None' is no resource of FHIR 4.0"),
+        ({"resourceType": "Nothing"}, "Nothing", "no resource of FHIR"),
         ({"resourceType": "Observation", "colour": "red"}, "Observation.colour", "no element of Observation"),
         ({"resourceType": "Observation", "_code": {"id": "a"}}, "Observation._code", "no element of Observation"),
         ({"resourceType": "Observation", "status": "a\x01"}, "Observation.status", "character that no XML can"),

@@ -1,0 +1,147 @@
+"""ECGs in a Bundle: whole ones, and those with an Observation for each lead, put together.
+
+Observations belong to one ECG where one of them names the others (`hasMember`, `derivedFrom`), or where subject,
+time and device are the same. https://hl7.org/fhir/R4/bundle.html
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir_ecg.ecg.leads import missing_leads
+from fhir_ecg.fhir.document import Form, check_release
+from fhir_ecg.fhir.ecg_observation import Sent
+from fhir_ecg.fhir.json_form import form_faults
+from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError
+from fhir_ecg.fhir.parsing import fhirpath
+from fhir_ecg.fhir.repairs import NONE
+from fhir_ecg.fhir.waveforms import find_waveforms
+
+MOST_ENTRIES = 500
+_RELATIONS = ("hasMember", "derivedFrom")
+
+
+@dataclass
+class EcgEntries:
+    """The entries of one ECG, or one entry that can be none."""
+
+    entries: list[int]
+    """Places in Bundle.entry; the first one's Observation stands for the ECG."""
+    sent: list[Sent]
+    problems: list[Problem] = field(default_factory=list)
+
+
+def ecgs_of_bundle(bundle: dict[str, Any], form: Form, types: tuple[str, ...]) -> list[EcgEntries]:
+    """Find the ECGs of a Bundle of one of the types.
+
+    Raises:
+        MalformedError: It is no such Bundle, or has no entry.
+    """
+    entries = _entries(bundle, types)
+    found: list[EcgEntries] = []
+    observations: dict[int, dict[str, Any]] = {}
+    for index, entry in enumerate(entries):
+        if problems := _entry_problems(entry, index, form, interacts=bundle["type"] != "collection"):
+            found.append(EcgEntries([index], [], problems))
+        else:
+            observations[index] = entry["resource"]
+    groups = _groups(observations, {_address(entry): index for index, entry in enumerate(entries)})
+    found += [EcgEntries(group, [Sent(observations[i], _root(i)) for i in group]) for group in groups]
+    for ecg in found:
+        ecg.problems += _stranger_problems(ecg)
+    return sorted(found, key=lambda ecg: ecg.entries)
+
+
+def _entries(bundle: dict[str, Any], types: tuple[str, ...]) -> list[Any]:
+    if bundle.get("resourceType") != "Bundle":
+        raise MalformedError(Problem("invalid", "The body is no Bundle; one belongs here.", "Bundle.resourceType"))
+    for location, code, text in form_faults(bundle):
+        raise MalformedError(Problem(code, text, fhirpath("Bundle", location)))
+    if bundle.get("type") not in types:
+        text = f"Bundle.type is {str(bundle.get('type'))[:40]!r}; {' or '.join(types)} is taken here."
+        raise MalformedError(Problem("not-supported", text, "Bundle.type"))
+    entries = bundle.get("entry")
+    if not isinstance(entries, list) or not entries:
+        raise MalformedError(Problem("required", "The Bundle has no entry.", "Bundle.entry"))
+    if len(entries) > MOST_ENTRIES:
+        text = f"The Bundle has {len(entries)} entries; at most {MOST_ENTRIES} are taken."
+        raise MalformedError(Problem("too-long", text, "Bundle.entry"))
+    return entries
+
+
+def _entry_problems(entry: Any, index: int, form: Form, *, interacts: bool) -> list[Problem]:
+    where = f"Bundle.entry[{index}]"
+    if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
+        return [Problem("required", "The entry has no resource.", f"{where}.resource")]
+    request = entry.get("request")
+    request = request if isinstance(request, dict) else {}
+    if interacts and (request.get("method"), request.get("url")) != ("POST", "Observation"):
+        text = "Only `POST Observation` is taken here; state it in request.method and request.url."
+        return [Problem("not-supported", text, f"{where}.request")]
+    try:
+        check_release(entry["resource"], form)
+    except RefusedError as error:
+        return [_rooted(problem, index) for problem in error.problems]
+    return []
+
+
+def _rooted(problem: Problem, index: int) -> Problem:
+    """Say where in the Bundle a problem of an Observation is."""
+    rest = (problem.expression or "Observation").removeprefix("Observation")
+    return Problem(problem.code, problem.diagnostics, _root(index) + rest, problem.severity)
+
+
+def _root(index: int) -> str:
+    return f"Bundle.entry[{index}].resource"
+
+
+def _address(entry: Any) -> str | None:
+    if not isinstance(entry, dict):
+        return None
+    full_url, resource = entry.get("fullUrl"), entry.get("resource")
+    if isinstance(full_url, str) or not isinstance(resource, dict):
+        return full_url
+    return f"Observation/{resource.get('id')}"
+
+
+def _groups(observations: dict[int, dict[str, Any]], addresses: dict[str | None, int]) -> list[list[int]]:
+    """Put the places of Observations together that are one ECG; the one that names others comes first."""
+    free = dict.fromkeys(observations)
+    groups = []
+    for index, observation in observations.items():
+        members = [addresses[name] for name in _related(observation) if name in addresses]
+        members = [member for member in members if member in free and member != index]
+        if index in free and members:
+            groups.append([index, *members])
+            for member in (index, *members):
+                free.pop(member, None)
+    together: dict[Any, list[int]] = {}
+    for index in free:
+        key = index if _is_whole(observations[index]) else _case_of(observations[index])
+        together.setdefault(key, []).append(index)
+    return groups + list(together.values())
+
+
+def _related(observation: dict[str, Any]) -> Iterator[str]:
+    for relation in _RELATIONS:
+        yield from (reference.get("reference", "") for reference in observation.get(relation, []))
+
+
+def _is_whole(observation: dict[str, Any]) -> bool:
+    return not missing_leads(find_waveforms(observation, "Observation", NONE).named)
+
+
+def _case_of(observation: dict[str, Any]) -> tuple[str, ...]:
+    """Give what the Observations of one ECG have in common."""
+    times = [observation.get(name) for name in ("effectiveDateTime", "effectiveInstant", "effectivePeriod")]
+    return tuple(map(str, (observation.get("subject"), times, observation.get("device"))))
+
+
+def _stranger_problems(ecg: EcgEntries) -> list[Problem]:
+    """Refuse Observations that one names as its own, but that are of another subject."""
+    subjects = {str(sent.resource.get("subject")): sent.root for sent in ecg.sent}
+    if len(subjects) < 2:
+        return []
+    (one, first), (other, second), *_ = subjects.items()
+    text = f"The Observations of one ECG name two subjects: {one[:80]} at {first}, {other[:80]} at {second}."
+    return [Problem("value", text, f"{second}.subject")]
