@@ -55,7 +55,11 @@ def _http(error: HTTPException) -> Response:
         _drain()
     status = error.code or 500
     code: IssueType = _ISSUE_TYPES.get(status, "exception" if status >= 500 else "processing")
-    response = fhir_response(operation_outcome([Problem(code, error.description or error.name)]), status)
+    # Of a body that is refused unread, the whole is at fault.
+    expression = request.path.rstrip("/").rpartition("/")[2] if request.method == "POST" else None
+    expression = {"fhir": "Bundle", "Observation": "Observation"}.get(expression or "")
+    problem = Problem(code, error.description or error.name, expression)
+    response = fhir_response(operation_outcome([problem]), status)
     if status == 405:
         allowed = getattr(error, "valid_methods", None) or []
         response.headers["Allow"] = ", ".join(sorted(allowed))

@@ -1,8 +1,9 @@
 """What was sent, by its media type: JSON or XML, R4 or R5."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+from fhir_ecg.fhir.outcome import MalformedError
 from fhir_ecg.fhir.parsing import check_observation, parse_json
 from fhir_ecg.fhir.release import Release, detect_release
 from fhir_ecg.fhir.xml_form import parse_xml
@@ -35,7 +36,11 @@ def read_document(body: bytes, form: Form) -> dict[str, Any]:
     """
     if form.syntax == "json":
         return parse_json(body)
-    return parse_xml(body, form.release)
+    try:
+        return parse_xml(body, form.release)
+    except MalformedError as error:
+        # What is no XML at all has a line, but no element.
+        raise MalformedError(*(replace(p, expression=p.expression or "Observation") for p in error.problems)) from error
 
 
 def read_observation(body: bytes, form: Form) -> tuple[dict[str, Any], Form]:

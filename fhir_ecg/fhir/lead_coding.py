@@ -13,6 +13,7 @@ from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead
 from fhir_ecg.fhir.outcome import Problem
 
 MDC = "urn:iso:std:iso:11073:10101"
+_MDC_SYSTEMS = {MDC, "urn:oid:2.16.840.1.113883.6.24"}
 _SYSTEMS = {
     MDC: ("mdc_elec_potl", "mdc_lead"),
     "urn:oid:2.16.840.1.113883.6.24": ("mdc_elec_potl", "mdc_lead"),
@@ -20,6 +21,18 @@ _SYSTEMS = {
     "http://loinc.org": ("loinc_part",),
 }
 
+# DICOM (CID 3001) writes an MDC code as partition:code, where 2:1 is 2 x 65536 + 1 = 131073.
+_PARTITIONED = re.compile(r"(\d{1,2}):(\d{1,5})")
+# DICOM's older coding of leads is by SCP-ECG's numbers; of the numbers alone, the system must tell that they are that.
+_SCP_IN_DICOM = re.compile(r"5\.6\.3-9-(\d{1,3})")
+_SCP_SYSTEM = "urn:iso:std:iso:11073:91064"
+_LEAD_ID = {1: Lead.I, 2: Lead.II, 61: Lead.III, 62: Lead.AVR, 63: Lead.AVL, 64: Lead.AVF} | {
+    2 + n: Lead(f"V{n}") for n in range(1, 7)
+}
+# A text that says nothing but the lead.
+_WHOLE_NAME = re.compile(
+    r"\s*(?:MDC_ECG_(?:LEAD|ELEC_POTL)_|(?:ECG\s+)?(?:lead|channel)\s+)?(III|II|I|aVR|aVL|aVF|V[1-6])\s*", re.IGNORECASE
+)
 _NAME = re.compile(r"(?<![A-Za-z0-9])(III|II|I|aVR|aVL|aVF|V[1-6])(?![A-Za-z0-9])", re.IGNORECASE)
 _BY_NAME = {lead.upper(): lead for lead in TWELVE_LEADS}
 
@@ -55,13 +68,15 @@ def identify_lead(code: dict[str, Any]) -> Lead | Problem:
     coded = {
         (str(coding.get("code")), lead)
         for coding in codings
-        if (lead := _BY_CODE.get((coding.get("system"), coding.get("code"))))
+        if (lead := _coded_lead(coding.get("system"), str(coding.get("code"))))
     }
     named = {
         (text, lead)
         for text in (code.get("text"), *(coding.get("display") for coding in codings))
         if text and (lead := _named_lead(text))
     }
+    if not coded and not any("code" in coding for coding in codings):
+        coded = {(text, lead) for text, lead in named if _WHOLE_NAME.fullmatch(text)}
     if not coded:
         shown = ", ".join(f"{c.get('system')}|{c.get('code')}"[:80] for c in codings) or "no coding"
         text = f"The component's code ({shown}) is no lead known here. Code it in {MDC}, such as 131329 for lead I."
@@ -71,6 +86,16 @@ def identify_lead(code: dict[str, Any]) -> Lead | Problem:
         sides = " but ".join(f"{text!r} means {lead}" for text, lead in sorted(coded | named))
         return Problem("value", f"The component's code contradicts itself: {sides}. Correct the wrong one.", "code")
     return leads.pop()
+
+
+def _coded_lead(system: str | None, code: str) -> Lead | None:
+    if scp := _SCP_IN_DICOM.fullmatch(code):
+        return _LEAD_ID.get(int(scp[1]))
+    if system == _SCP_SYSTEM and code.isascii() and code.isdigit():
+        return _LEAD_ID.get(int(code))
+    if system in _MDC_SYSTEMS and (parts := _PARTITIONED.fullmatch(code)):
+        code = str(int(parts[1]) * 65536 + int(parts[2]))
+    return _BY_CODE.get((str(system), code))
 
 
 def _named_lead(text: str) -> Lead | None:

@@ -160,7 +160,7 @@ BROKEN = sampled_data("1 x") | {"period": 0}
             id="a number shifted against its display",
         ),
         pytest.param(
-            with_change(("component", 9, "code"), {"text": "V4"}),
+            with_change(("component", 9, "code"), {"text": "the fourth chest lead"}),
             [
                 ("code-invalid", "Observation.component[9].code", "no coding"),
                 ("required", "Observation.component", "Leads V4 are missing"),

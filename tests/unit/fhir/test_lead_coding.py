@@ -67,6 +67,17 @@ def test_what_we_write_is_the_potential_and_is_read_again(lead: Lead) -> None:
         (code((MDC, "131330"), text="I, II and III are limb leads"), "II"),
         (code((MDC, "131330"), text="Einthoven"), "II"),
         (code((MDC, "131336"), text="V61"), "V6"),
+        # DICOM: MDC as partition:code, or SCP-ECG's numbers.
+        (code((MDC, "2:1")), "I"),
+        (code((MDC, "2:317")), "III"),
+        (code(("urn:oid:2.16.840.1.113883.6.24", "2:64")), "aVF"),
+        (code(("http://dicom.example/SCPECG", "5.6.3-9-61")), "III"),
+        (code(("urn:iso:std:iso:11073:91064", "8")), "V6"),
+        # No code, and a text that says nothing but the lead.
+        (code(text="Lead I"), "I"),
+        (code(text="avr"), "aVR"),
+        (code(text="MDC_ECG_LEAD_V3"), "V3"),
+        ({"coding": [{"display": "ECG lead V6"}]}, "V6"),
     ],
 )
 def test_texts_that_agree_or_name_no_single_lead(concept: dict[str, Any], lead: str) -> None:
@@ -100,13 +111,18 @@ def test_a_code_that_contradicts_itself_is_refused_and_both_sides_named(
     ("concept", "shown"),
     [
         ({}, "no coding"),
-        (code(text="Lead I"), "no coding"),
+        (code(text="Lead I, II"), "no coding"),
+        (code(text="lead I and its noise"), "no coding"),
+        (code(text="V7"), "no coding"),
+        (code((MDC, "2:9")), f"{MDC}|2:9"),
+        (code(("http://device.example", "2:1")), "http://device.example|2:1"),
+        (code(("http://device.example", "61")), "http://device.example|61"),
+        (code(("urn:iso:std:iso:11073:91064", "65")), "urn:iso:std:iso:11073:91064|65"),
         (code((MDC, "131328")), f"{MDC}|131328"),
         (code((MDC, "131337", "Lead V7")), f"{MDC}|131337"),
         (code(("http://device.example", "131329", "Lead I")), "http://device.example|131329"),
         (code((SNOMED, "131329")), f"{SNOMED}|131329"),
         ({"coding": [{"code": "131329"}]}, "None|131329"),
-        ({"coding": [{"display": "Lead I"}]}, "None|None"),
         (code((LOINC, "LP7386-6", "Lead II")), f"{LOINC}|LP7386-6"),
     ],
 )
