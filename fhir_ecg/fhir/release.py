@@ -35,9 +35,9 @@ def detect_release(observation: dict[str, Any], declared: Release | None) -> Rel
     found: dict[Release, str] = {}
     for path, sampled in _sampled_data(observation):
         for release, fields in ((Release.R4, _R4_FIELDS), (Release.R5, _R5_FIELDS)):
-            for name in sampled.keys() & fields:
+            for name in sorted(sampled.keys() & fields):
                 found.setdefault(release, f"{path}.{name}")
-    for name in observation.keys() & _R5_ELEMENTS:
+    for name in sorted(observation.keys() & _R5_ELEMENTS):
         found.setdefault(Release.R5, f"Observation.{name}")
     if len(found) > 1:
         text = f"{found[Release.R4]} is R4's, {found[Release.R5]} is R5's. Send a resource of one release."
