@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
 
 from fhir_ecg.api.answers import base_url, fhir_response, with_version
-from fhir_ecg.api.negotiation import body_form, preferences, require_json_accepted
+from fhir_ecg.api.negotiation import body_form, preferences, require_acceptable
 from fhir_ecg.fhir.bundle import created_entry, refused_entry, response_bundle, searchset
 from fhir_ecg.fhir.capability import capability_statement
 from fhir_ecg.fhir.document import Form
@@ -22,7 +22,7 @@ from fhir_ecg.service.submit import record_refusal, submit
 from fhir_ecg.service.submit_bundle import EntryOutcome, submit_bundle
 
 blueprint = Blueprint("fhir", __name__, url_prefix="/fhir")
-blueprint.before_request(require_json_accepted)
+blueprint.before_request(require_acceptable)
 
 _STORED_TYPES = ", ".join(SEARCHABLE_TYPES).replace(" ", "")
 _CODE_SYSTEMS = code_systems()

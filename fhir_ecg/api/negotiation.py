@@ -10,10 +10,11 @@ from fhir_ecg.fhir.document import Form
 from fhir_ecg.fhir.release import Release
 
 _JSON = ("application/fhir+json", "application/json", "text/json")
-_FORMATS = {*_JSON, "json"}
-_SYNTAXES: dict[str, Literal["json", "xml"]] = {
+_XML = ("application/fhir+xml", "application/xml", "text/xml")
+Syntax = Literal["json", "xml"]
+_SYNTAXES: dict[str, Syntax] = {
     **dict.fromkeys(_JSON, "json"),
-    **dict.fromkeys(("application/fhir+xml", "application/xml", "text/xml"), "xml"),
+    **dict.fromkeys(_XML, "xml"),
 }
 _RELEASES = {
     **dict.fromkeys(("4.0", "4.0.1", "4.3", "4.3.0"), Release.R4),
@@ -43,21 +44,40 @@ def body_form() -> Form:
     return Form(syntax, _RELEASES[version] if version else None)
 
 
-def require_json_accepted() -> None:
-    """Refuse a request that cannot be answered with JSON.
+def require_acceptable() -> None:
+    """Refuse a request that can be answered neither with JSON nor with XML.
 
     Raises:
         NotAcceptable: It wants another format.
     """
+    answer_syntax()
+
+
+def answer_syntax() -> Syntax:
+    """Choose the syntax of the answer from `_format` or Accept; JSON where both are as welcome.
+
+    Raises:
+        NotAcceptable: Neither is wanted.
+    """
     wanted = request.args.get("_format")
     if wanted is not None:
         # A `+` in the address arrives as a space.
-        if parse_options_header(wanted.replace(" ", "+"))[0] not in _FORMATS:
-            raise NotAcceptable(f"_format={wanted[:80]} is not served; this server writes json.")
-        return
+        named = parse_options_header(wanted.replace(" ", "+"))[0]
+        syntax = {"json": "json", "xml": "xml"}.get(named) or _SYNTAXES.get(named)
+        if syntax is None:
+            raise NotAcceptable(f"_format={wanted[:80]} is not served; this server writes json and xml.")
+        return "xml" if syntax == "xml" else "json"
     accepted = request.accept_mimetypes
-    if accepted and not any(accepted[media_type] > 0 for media_type in _JSON):
-        raise NotAcceptable("Nothing in Accept is served; this server writes application/fhir+json.")
+    if not accepted:
+        return "json"
+    json = max(accepted[media_type] for media_type in _JSON)
+    if accepted["application/fhir+xml"] > json:
+        return "xml"
+    if json == 0:
+        if any(accepted[media_type] > 0 for media_type in _XML):
+            return "xml"
+        raise NotAcceptable("Nothing in Accept is served; this server writes application/fhir+json and fhir+xml.")
+    return "json"  # to a browser too, which welcomes application/xml more than anything
 
 
 def preferences() -> dict[str, str]:

@@ -27,7 +27,7 @@ def capability_statement(base: str, version: str, date: str, *, secured: bool) -
         "software": {"name": "fhir-ecg", "version": version},
         "implementation": {"description": "A second reader for 12-lead ECGs", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["json"],
+        "format": ["json", "xml"],
         "rest": [
             {"mode": "server"}
             | _security(secured)

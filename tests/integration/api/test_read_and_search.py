@@ -11,6 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fhir_ecg.fhir.parsing import parse_json
+from fhir_ecg.fhir.xml_form import parse_xml
 from fhir_ecg.service.application import Application
 from fhir_ecg.service.classify import classify
 from fhir_ecg.store.tables import AuditEventRow, JobRow
@@ -186,14 +188,38 @@ def test_what_is_not_there_is_an_operation_outcome(client: FlaskClient, method: 
         ("/fhir/metadata", "*/*", 200),
         ("/fhir/metadata", "application/fhir+json", 200),
         ("/fhir/metadata", "application/json;q=0.9, text/html", 200),
-        ("/fhir/metadata", "application/fhir+xml", 406),
+        ("/fhir/metadata", "application/fhir+turtle", 406),
         ("/fhir/metadata?_format=json", "text/html", 200),
         ("/fhir/metadata?_format=application/fhir%2Bjson", "text/html", 200),
-        ("/fhir/metadata?_format=xml", "*/*", 406),
+        ("/fhir/metadata?_format=ttl", "*/*", 406),
     ],
 )
 def test_accept_and_format_decide(client: FlaskClient, address: str, accept: str, status: int) -> None:
     assert client.get(address, headers={"Accept": accept}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "xml"),
+    [
+        ("", "application/fhir+xml", True),
+        ("", "application/xml", True),
+        ("?_format=xml", "application/fhir+json", True),
+        ("?_format=application/fhir%2Bxml&_pretty=true", "*/*", True),
+        ("?_format=json", "application/fhir+xml", False),
+        ("", "application/fhir+xml;q=0.5, application/fhir+json", False),
+        ("", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
+    ],
+)
+def test_xml_is_what_json_is(client: FlaskClient, sent: dict[str, str], query: str, accept: str, xml: bool) -> None:
+    for path in (f"Observation/{sent['sinus-bradycardia']}", "metadata", "DiagnosticReport", "Observation/unknown"):
+        plain = client.get(f"/fhir/{path}")
+        answer = client.get(f"/fhir/{path}{query}", headers={"Accept": accept})
+        assert answer.status_code == plain.status_code
+        assert answer.content_type.startswith("application/fhir+xml" if xml else "application/fhir+json")
+        if xml:
+            links = {"link"}  # of a search, they repeat the query
+            written = {k: v for k, v in parse_xml(answer.data).items() if k not in links}
+            assert written == {k: v for k, v in parse_json(plain.data).items() if k not in links}
 
 
 def test_metadata_declares_what_works(client: FlaskClient) -> None:
