@@ -11,7 +11,6 @@ from fhir_ecg.ecg.quality import QualityFinding, quality_findings, quality_warni
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.reading_resources import (
-    device_id,
     model_device,
     reading_provenance,
     scores_observation,
@@ -62,10 +61,10 @@ def classify(application: Application, job_id: str) -> Outcome:
         if findings := quality_findings(recording):
             return _cancel(application, case, findings)
         prediction = application.classifier().predict(recording)
+        return _complete(application, case, recording, prediction)
     except Exception as error:
         logger.exception("reading failed", extra={"job": job.id, "attempt": job.attempt})
         return _give_back(application, case, error)
-    return _complete(application, case, recording, prediction)
 
 
 def _case(work: UnitOfWork, job: Job, started_at: datetime) -> _Case:
@@ -98,8 +97,7 @@ def _write_reading(
     moment: datetime,
 ) -> list[StoredResource]:
     """Store the report's next version, the Observation of probabilities and the Provenance; the Device once."""
-    if not work.resources.exists("Device", device_id(prediction.model)):
-        work.resources.put(model_device(prediction.model), moment)
+    work.resources.put_once(model_device(prediction.model), moment)
     source, *others = (observation.content for observation in case.observations)
     how: Writing = {"issued": moment, "snomed": policy.snomed}
     members = [other["id"] for other in others]

@@ -1,10 +1,12 @@
 """FHIR resources with their versions and their search index."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from fhir_ecg.fhir.parsing import parse_json, serialise
@@ -95,9 +97,16 @@ class Resources:
         row = self._session.get(ResourceVersionRow, (kind, identity, version))
         return None if row is None else self._stored(row)
 
-    def exists(self, kind: str, identity: str) -> bool:
-        """Tell whether any version of a resource is stored."""
-        return self._session.get(ResourceRow, (kind, identity)) is not None
+    def put_once(self, resource: dict[str, Any], moment: datetime) -> None:
+        """Store a resource that is the same whoever writes it, unless it is there; another may write it just now."""
+        kind, identity = resource["resourceType"], resource["id"]
+        if self._session.get(ResourceRow, (kind, identity)) is not None:
+            return
+        # The primary key decides who is first: whoever inserts the row, before its first version.
+        with suppress(IntegrityError), self._session.begin_nested():
+            self._session.add(ResourceRow(type=kind, id=identity, version=0, last_updated=moment))
+            self._session.flush()
+            self.put(resource, moment)
 
     def _stored(self, row: ResourceVersionRow) -> StoredResource:
         if row.content is not None:

@@ -1,6 +1,7 @@
 """Reading a job: once, whatever happens, on a real database of each kind."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -55,6 +56,22 @@ def test_a_job_done_twice_changes_nothing(application: Application, report_id: s
     assert len(prediction.scores) == 71
     assert (prediction.attempt, prediction.repairs) == (1, [])
     assert len({prediction.weights_sha256, prediction.input_sha256, prediction.recording_sha256}) == 3
+
+
+def test_many_first_readings_at_once_all_end(application: Application, examples: dict[str, bytes]) -> None:
+    """They all write the model's Device, which no one had written before."""
+    for body in examples.values():
+        submit(application, body, Form(), Caller())
+    with Session(application.store.engine) as session:
+        jobs = session.scalars(select(JobRow.id)).all()
+    application.classifier()
+    with ThreadPoolExecutor(len(jobs)) as workers:
+        outcomes = list(workers.map(lambda job_id: classify(application, job_id), jobs))
+
+    assert outcomes == ["read"] * len(examples)
+    with Session(application.store.engine) as session:
+        devices = session.scalars(select(ResourceVersionRow.version).where(ResourceVersionRow.type == "Device")).all()
+    assert devices == [1]
 
 
 def test_a_failed_attempt_is_tried_again_and_then_cancelled_with_the_reason(
