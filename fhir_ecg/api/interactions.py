@@ -1,5 +1,6 @@
 """The FHIR interactions. https://hl7.org/fhir/R4/http.html"""
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +28,7 @@ blueprint.before_request(require_acceptable)
 _STORED_TYPES = ", ".join(SEARCHABLE_TYPES).replace(" ", "")
 _CODE_SYSTEMS = code_systems()
 _STARTED = instant(now())
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
 def _application() -> Application:
@@ -88,10 +90,11 @@ def create_observation() -> Response:
 
 
 @blueprint.get(f"/<any({_STORED_TYPES}):kind>/<identity>")
-@blueprint.get(f"/<any({_STORED_TYPES}):kind>/<identity>/_history/<int:version>")
+@blueprint.get(f"/<any({_STORED_TYPES}):kind>/<identity>/_history/<int(max=2147483647):version>")
 def read(kind: str, identity: str, version: int | None = None) -> Response:
     """Read a resource, or one version of it."""
-    stored = reading.read(_application(), kind, identity, g.caller, version)
+    known = _ID.fullmatch(identity)
+    stored = reading.read(_application(), kind, identity, g.caller, version) if known else None
     if stored is None:
         shown = f"{kind}/{identity[:64]}" + (f"/_history/{version}" if version is not None else "")
         raise NotFound(f"{shown} is not stored here.")

@@ -169,6 +169,11 @@ def test_a_known_version_is_not_sent_again(client: FlaskClient, sent: dict[str, 
     [
         ("GET", "/fhir/Observation/unknown", 404),
         ("GET", "/fhir/Observation/unknown/_history/1", 404),
+        ("GET", "/fhir/Observation/unknown/_history/99999999999999999999", 404),
+        ("GET", "/fhir/Observation/un%00known", 404),
+        ("GET", "/fhir/Observation/" + "a" * 5000, 404),
+        ("GET", "/fhir/DiagnosticReport?_id=a%00", 400),
+        ("GET", "/fhir/DiagnosticReport?subject=" + "a" * 5000, 200),
         ("GET", "/fhir/Patient/1", 404),
         ("GET", "/nowhere", 404),
         ("DELETE", "/fhir/Observation/unknown", 405),
@@ -179,7 +184,7 @@ def test_what_is_not_there_is_an_operation_outcome(client: FlaskClient, method: 
     answer = client.open(path, method=method)
 
     assert answer.status_code == status
-    assert answer.json["resourceType"] == "OperationOutcome"
+    assert answer.json["resourceType"] == ("Bundle" if status == 200 else "OperationOutcome")
 
 
 @pytest.mark.parametrize(
