@@ -23,7 +23,7 @@ def test_the_capability_statement(secured: bool) -> None:
         "kind": "instance",
         "status": "active",
         "fhirVersion": "4.0.1",
-        "format": ["json"],
+        "format": ["json", "xml"],
         "date": "2026-11-22T08:31:00.000Z",
     }
     assert statement["software"] == {"name": "fhir-ecg", "version": "0.1.0"}
