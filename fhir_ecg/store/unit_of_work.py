@@ -45,10 +45,6 @@ class UnitOfWork:
         """Keep a prediction; its report can have only one."""
         self._session.add(prediction)
 
-    def get_prediction(self, report_id: str) -> PredictionRow | None:
-        """Read the prediction of a report."""
-        return self._session.get(PredictionRow, report_id)
-
     def find(self, search: Search) -> search_sql.Page:
         """Search among the current versions."""
         return search_sql.find(self._session, search)
