@@ -1,6 +1,7 @@
 """The one place that puts the parts together."""
 
 import logging
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from celery import Celery
 
 from fhir_ecg import __version__
 from fhir_ecg.broker import CLASSIFY_TASK, make_celery
+from fhir_ecg.classifier.weights import read_weights
 from fhir_ecg.service.application import Application, Policy
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.engine import open_engine
@@ -37,6 +39,10 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
 
         return Classifier.from_file(settings.weights)
 
+    @cache
+    def weights_sha256() -> str:
+        return read_weights(settings.weights).sha256
+
     def broker_problem() -> str | None:
         try:
             with broker.connection_for_write() as connection:
@@ -50,6 +56,7 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
         wake=wake,
         broker_problem=broker_problem,
         classifier=classifier,
+        weights_sha256=weights_sha256,
         policy=Policy(
             lease=settings.lease,
             wake_again=settings.wake_again,
@@ -57,6 +64,8 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
             report_status=settings.report_status,
             snomed=settings.snomed,
             repairs=frozenset(settings.repairs),
+            same_bytes_within=timedelta(seconds=settings.same_bytes_seconds),
+            worker_silence=settings.worker_silence,
         ),
         software_version=__version__,
     )

@@ -157,8 +157,41 @@ def upgrade() -> None:
 
 
 @main.group()
+def jobs() -> None:
+    """Look after the queue. A job can be named by its own id, its report's or its Observation's."""
+
+
+@jobs.command("list")
+@click.option("--state", type=click.Choice(["waiting", "running", "done", "failed"]), help="Those in one state alone.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+def list_jobs(state: str | None, limit: int) -> None:
+    """Print jobs as JSON, one on a line, the newest first."""
+    from fhir_ecg.commands.jobs import job_lines
+
+    click.echo(job_lines(_settings(), state, limit))
+
+
+@jobs.command("show")
+@click.argument("identity")
+def show_job(identity: str) -> None:
+    """Print one job as JSON."""
+    from fhir_ecg.commands.jobs import job_line
+
+    click.echo(job_line(_settings(), identity))
+
+
+@jobs.command("retry")
+@click.argument("identity")
+def retry_job(identity: str) -> None:
+    """Let a failed job be tried again, with all its attempts."""
+    from fhir_ecg.commands.jobs import retry_line
+
+    click.echo(retry_line(_settings(), identity))
+
+
+@main.group()
 def weights() -> None:
-    """Look at models."""
+    """Look at models and import them."""
 
 
 @weights.command()
@@ -167,6 +200,25 @@ def show() -> None:
     from fhir_ecg.commands.weights import describe_weights
 
     click.echo(describe_weights(_settings()))
+
+
+@weights.command("import")
+@click.argument("source")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Weights file to write; by default one in the data directory, named after its digest.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def import_weights(source: str, out: Path | None, force: bool) -> None:
+    """Take in a model, checked, as a weights file.
+
+    SOURCE is a weights file of ours (.safetensors), the checkpoint of the published Clinical ECG Classifier, or its
+    id on the hub: zackyabd/clinical-ecg-classifier, with @REVISION if need be.
+    """
+    from fhir_ecg.commands.weights import import_model
+
+    click.echo(import_model(source, out, force, _settings()))
 
 
 @main.command()
@@ -179,18 +231,36 @@ def show() -> None:
     show_default=True,
 )
 @click.option("--threads", type=click.IntRange(1), help="Processor threads; all of them if not set.")
-def train(ptbxl: Path, config: Path | None, run_dir: Path, threads: int | None) -> None:
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+def train(ptbxl: Path, config: Path | None, run_dir: Path, threads: int | None, device: str) -> None:
     """Train a model on PTB-XL; interrupted, the same command goes on."""
     from fhir_ecg.commands.train import train_model
 
-    click.echo(train_model(ptbxl, config, run_dir, threads))
+    click.echo(train_model(ptbxl, config, run_dir, threads, device))
 
 
 @main.command()
 @_PTBXL
 @click.option("--folds", default="9", show_default=True, help="Folds to evaluate on, separated by commas.")
-def evaluate(ptbxl: Path, folds: str) -> None:
-    """Measure the model in use on PTB-XL."""
-    from fhir_ecg.commands.train import evaluate_model
+@click.option(
+    "--card", type=click.Path(file_okay=False, path_type=Path), help="Folder to write the model card to, such as docs."
+)
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Another model's probabilities of the same records: array `p` of an npz file.",
+)
+@click.option(
+    "--run-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Training run, whose logs the card shows.",
+)
+def evaluate(ptbxl: Path, folds: str, card: Path | None, against: Path | None, run_dir: Path | None) -> None:
+    """Measure the model in use on PTB-XL, and write its model card."""
+    from fhir_ecg.commands.evaluate import evaluate_model
 
-    click.echo(evaluate_model(ptbxl, [int(fold) for fold in folds.split(",")], _settings()))
+    try:
+        numbers = [int(fold) for fold in folds.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{folds!r} are no numbers of folds", param_hint="--folds") from error
+    click.echo(evaluate_model(ptbxl, numbers, _settings(), card, against, run_dir))

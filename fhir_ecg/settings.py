@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     maximum_attempts: int = Field(3, ge=1, description="After so many failed attempts the report is cancelled")
     sweep_seconds: float = Field(5, gt=0, description="How often a worker looks for jobs whose wake-up was lost")
     wake_again_seconds: float = Field(30, gt=0, description="When a waiting job is woken again")
+    same_bytes_seconds: float = Field(
+        0, ge=0, description="An Observation of the same bytes is not taken twice within so long; 0 takes each"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged")
 
     @field_validator("repairs", mode="before")
@@ -84,6 +87,11 @@ class Settings(BaseSettings):
     def lease(self) -> timedelta:
         """How long a claimed job stays its worker's."""
         return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def worker_silence(self) -> timedelta:
+        """After how long without a sign of life a worker counts as gone: three sweeps, and some patience."""
+        return timedelta(seconds=3 * self.sweep_seconds + 10)
 
     @property
     def wake_again(self) -> timedelta:

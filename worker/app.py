@@ -1,6 +1,8 @@
 """The Celery application of the worker process."""
 
 import logging
+import os
+import platform
 from threading import Event, Thread
 from typing import Any
 
@@ -9,6 +11,7 @@ from celery.signals import worker_process_init, worker_ready, worker_shutting_do
 from fhir_ecg.bootstrap import bootstrap
 from fhir_ecg.broker import make_celery
 from fhir_ecg.settings import Settings
+from fhir_ecg.store.workers import WorkerIdentity
 from worker import tasks
 from worker.sweeper import sweep_until
 
@@ -32,7 +35,9 @@ def _load_model(**_: Any) -> None:
 
 def _start_sweeper(**_: Any) -> None:
     application = bootstrap(settings, celery)
-    Thread(target=sweep_until, args=(_stop, application, settings.sweep_seconds), daemon=True).start()
+    name = f"{platform.node()}:{os.getpid()}"
+    worker = WorkerIdentity(name, application.software_version, application.weights_sha256())
+    Thread(target=sweep_until, args=(_stop, application, settings.sweep_seconds, worker), daemon=True).start()
 
 
 def _stop_sweeper(**_: Any) -> None:

@@ -1,20 +1,28 @@
-"""The sweeper: a thread in every worker that wakes what is due."""
+"""The sweeper: a thread in every worker that wakes what is due and says that the worker lives."""
 
 import logging
 from threading import Event
 
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.sweep import sweep
+from fhir_ecg.service.sweep import report_alive, report_end, sweep
 from fhir_ecg.store.engine import DatabaseError
+from fhir_ecg.store.workers import WorkerIdentity
 
 logger = logging.getLogger(__name__)
 
 
-def sweep_until(stop: Event, application: Application, seconds: float) -> None:
+def sweep_until(stop: Event, application: Application, seconds: float, worker: WorkerIdentity) -> None:
     """Sweep every so many seconds until told to stop; a database that is away is waited for."""
-    while not stop.wait(seconds):
+    while True:
         try:
+            report_alive(application, worker)
             if woken := sweep(application):
                 logger.info("woke %d jobs", woken)
         except DatabaseError:
             logger.warning("the sweep failed; it is tried again", exc_info=True)
+        if stop.wait(seconds):
+            break
+    try:
+        report_end(application, worker)
+    except DatabaseError:
+        logger.warning("the database was not told that this worker ends", exc_info=True)

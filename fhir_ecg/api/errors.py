@@ -14,6 +14,7 @@ from fhir_ecg.fhir.outcome import (
     UnprocessableError,
     operation_outcome,
 )
+from fhir_ecg.service.admit import ConditionFailedError
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ def register(app: Flask) -> None:
     """Hang the handlers into the application."""
     app.register_error_handler(MalformedError, _malformed)
     app.register_error_handler(UnprocessableError, _unprocessable)
+    app.register_error_handler(ConditionFailedError, _condition_failed)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -48,6 +50,10 @@ def _malformed(error: RefusedError) -> Response:
 
 def _unprocessable(error: RefusedError) -> Response:
     return fhir_response(operation_outcome(error.problems), 422)
+
+
+def _condition_failed(error: RefusedError) -> Response:
+    return fhir_response(operation_outcome(error.problems), 412)
 
 
 def _http(error: HTTPException) -> Response:

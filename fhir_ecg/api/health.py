@@ -27,10 +27,10 @@ def livez() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
     """Say for each dependency whether it is there, and if not, why."""
-    checks = readiness(_application())
-    ready = all(problem is None for problem in checks.values())
-    shown = {name: problem or "ready" for name, problem in checks.items()}
-    return jsonify(status="ready" if ready else "not ready", checks=shown), 200 if ready else 503
+    found = readiness(_application())
+    shown = {name: problem or "ready" for name, problem in found.problems.items()}
+    status = "ready" if found.ready else "not ready"
+    return jsonify(status=status, checks=shown, notes=found.notes), 200 if found.ready else 503
 
 
 @blueprint.get("/metrics")

@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
@@ -18,6 +18,7 @@ from fhir_ecg.fhir.search import CURSOR, parse_search
 from fhir_ecg.fhir.search_parameters import SEARCHABLE_TYPES
 from fhir_ecg.fhir.terminology import code_systems
 from fhir_ecg.service import read as reading
+from fhir_ecg.service.admit import Condition
 from fhir_ecg.service.application import Application, now
 from fhir_ecg.service.submit import record_refusal, submit
 from fhir_ecg.service.submit_bundle import EntryOutcome, submit_bundle
@@ -28,6 +29,7 @@ blueprint.before_request(require_acceptable)
 _STORED_TYPES = ", ".join(SEARCHABLE_TYPES).replace(" ", "")
 _CODE_SYSTEMS = code_systems()
 _STARTED = instant(now())
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
@@ -70,20 +72,46 @@ def _read_body() -> tuple[bytes, Form]:
         raise
 
 
+def _condition() -> Condition:
+    """Read the headers that let an ECG in once."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        text = "An Idempotency-Key has 1 to 255 printable ASCII characters, such as a UUID."
+        raise _refused(Problem("value", text, "Observation"))
+    criteria = request.headers.get("If-None-Exist")
+    if criteria is None:
+        return Condition(key)
+    query = parse_qsl(criteria.removeprefix("Observation?").removeprefix("?"), keep_blank_values=True)
+    if not query:
+        text = "If-None-Exist holds no search. Send such as identifier=http://hospital.example/ecg|123."
+        raise _refused(Problem("value", text, "Observation"))
+    try:
+        return Condition(key, tuple(parse_search("Observation", query).applied))
+    except MalformedError as error:
+        raise _refused(*error.problems) from error
+
+
+def _refused(*problems: Problem) -> MalformedError:
+    error = MalformedError(*problems)
+    record_refusal(_application(), error, g.caller)
+    return error
+
+
 @blueprint.post("/Observation")
 def create_observation() -> Response:
     """Take an ECG in."""
     body, form = _read_body()
-    accepted = submit(_application(), body, form, g.caller)
+    accepted = submit(_application(), body, form, g.caller, _condition())
+    status = 200 if accepted.existed else 201
     wanted = preferences().get("return", "representation")
     report_url = f"{base_url()}/{accepted.report.reference}"
     if wanted == "minimal":
-        response = fhir_response(None, 201)
+        response = fhir_response(None, status)
     elif wanted == "OperationOutcome":
-        text = f"The ECG is stored and will be read; poll {report_url}"
-        response = fhir_response(operation_outcome([Problem("informational", text, severity="information")]), 201)
+        text = f"The ECG {'was here already' if accepted.existed else 'is stored and will be read'}; poll {report_url}"
+        response = fhir_response(operation_outcome([Problem("informational", text, severity="information")]), status)
     else:
-        response = fhir_response(accepted.observation.content, 201)
+        response = fhir_response(accepted.observation.content, status)
     response.headers["Location"] = f"{base_url()}/{accepted.observation.versioned_reference}"
     response.headers["Link"] = f'<{report_url}>; rel="related"'
     return with_version(response, accepted.observation)

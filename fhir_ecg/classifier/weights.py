@@ -17,8 +17,9 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
+from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.preprocessing import PreprocessingName
 from fhir_ecg.ecg.prediction import ModelIdentity
 from fhir_ecg.ecg.statements import STATEMENT_BY_CODE
@@ -39,6 +40,12 @@ class Decision(BaseModel):
     slope: float = Field(1.0, gt=0)
     intercept: float = 0.0
     threshold: float = Field(0.5, ge=0, le=1)
+    ruled_out_below: float | None = Field(None, ge=0, le=1)
+    """Between this and the threshold the answer is indeterminate."""
+    evidence: int | None = Field(None, ge=0)
+    """Records with the statement that this was fitted on."""
+    assertable: bool = True
+    """False where the evidence is too little to assert it, or to rule it out."""
 
 
 class Manifest(BaseModel):
@@ -48,8 +55,12 @@ class Manifest(BaseModel):
 
     name: str
     version: str
-    architecture: Literal["three-branch"]
-    base_filters: int = Field(ge=1, le=256)
+    architecture: Literal["three-branch", "committee"]
+    """The published network, or branches whose logits are averaged."""
+    base_filters: int = Field(64, ge=1, le=256)
+    """The published network's width."""
+    branches: tuple[Branch, ...] = ()
+    """The committee's branches."""
     preprocessing: PreprocessingName
     labels: tuple[str, ...]
     """The statements in the order in which the network puts them out."""
@@ -103,7 +114,8 @@ def write_weights(path: Path, manifest: Manifest, tensors: dict[str, NDArray[Any
     """Write weights with their manifest."""
     # safetensors writes memory as it lies: an array in channels-last order would come back scrambled.
     plain = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    save_file(plain, path, metadata={MANIFEST_KEY: manifest.model_dump_json()})
+    # save_file would make a file that its owner alone may read.
+    path.write_bytes(save(plain, metadata={MANIFEST_KEY: manifest.model_dump_json()}))
 
 
 def _read_manifest(body: bytes, path: Path) -> Manifest:
@@ -112,7 +124,8 @@ def _read_manifest(body: bytes, path: Path) -> Manifest:
     metadata = orjson.loads(body[8 : 8 + length]).get("__metadata__", {})
     if MANIFEST_KEY not in metadata:
         raise WeightsError(
-            f"{path} holds no manifest of fhir-ecg; only weights that `fhir-ecg train` wrote can be used."
+            f"{path} holds no manifest of fhir-ecg. `fhir-ecg train` writes one, and `fhir-ecg weights import` makes "
+            "one of the published model."
         )
     try:
         return Manifest.model_validate_json(metadata[MANIFEST_KEY])

@@ -1,4 +1,4 @@
-"""`train` and `evaluate`."""
+"""`train`."""
 
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scipy.special import expit
 
 from fhir_ecg import __version__
-from fhir_ecg.classifier.inference import Classifier
+from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.training.calibration import fit_decisions
 from fhir_ecg.classifier.training.config import TrainingConfig
 from fhir_ecg.classifier.training.evaluation import figures
@@ -19,19 +19,20 @@ from fhir_ecg.classifier.training.loop import predict_logits, train
 from fhir_ecg.classifier.training.ptbxl import PtbXl, load_folds
 from fhir_ecg.classifier.weights import Manifest, write_weights
 from fhir_ecg.ecg.statements import STATEMENT_CODES
-from fhir_ecg.settings import Settings
 
 MODEL_FILE = "model.safetensors"
 
 
-def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: int | None) -> str:
+def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: int | None, device: str) -> str:
     """Train, calibrate and write the weights with their manifest; returns what to do with them."""
     if threads is not None:
         torch.set_num_threads(threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise click.UsageError("torch finds no CUDA device here; train with --device cpu")
     config = _config(config_file)
     training = _load(ptbxl, config.training_folds, config)
     validation = _load(ptbxl, config.validation_folds, config)
-    network = train(config, run_dir, training, validation)
+    network = train(config, run_dir, training, validation, device)
     logits = predict_logits(network, validation.leads)
     decisions = fit_decisions(STATEMENT_CODES, validation.labels, logits)
     slopes = np.array([decisions[code].slope for code in STATEMENT_CODES])
@@ -39,32 +40,24 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
     manifest = Manifest(
         name=config.name,
         version=__version__,
-        architecture="three-branch",
+        architecture="committee" if config.branches else "three-branch",
         base_filters=config.base_filters,
+        branches=tuple(Branch.model_validate(b.model_dump(include=set(Branch.model_fields))) for b in config.branches),
         preprocessing=config.preprocessing,
         labels=STATEMENT_CODES,
         decisions=decisions,
-        training={"data": "PTB-XL 1.0.3 (CC BY 4.0)", "records": len(training.labels), **config.model_dump()},
+        training={
+            "data": "PTB-XL 1.0.3 (CC BY 4.0)",
+            "records": len(training.labels),
+            "positives": dict(zip(STATEMENT_CODES, training.labels.sum(axis=0).astype(int).tolist(), strict=True)),
+            **config.model_dump(),
+        },
         metrics=figures(validation.labels, expit(slopes * logits + intercepts), decisions, STATEMENT_CODES),
     )
     target = run_dir / MODEL_FILE
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     write_weights(target, manifest, tensors)
     return f"{orjson.dumps(manifest.metrics).decode()}\nWrote {target}. Use it: FHIR_ECG_WEIGHTS={target.absolute()}"
-
-
-def evaluate_model(ptbxl: Path, folds: list[int], settings: Settings) -> str:
-    """Measure the model in use on some folds; returns the figures as JSON."""
-    classifier = Classifier.from_file(settings.weights)
-    data = load_folds(ptbxl, folds, classifier.manifest.preprocessing)
-    probabilities = classifier.probabilities(data.leads)
-    measured = figures(data.labels, probabilities, classifier.manifest.decisions, classifier.manifest.labels)
-    described = {
-        "model": classifier.model.name,
-        "weights_sha256": classifier.model.weights_sha256,
-        "folds": folds,
-    }
-    return orjson.dumps(described | measured, option=orjson.OPT_INDENT_2).decode()
 
 
 def _config(path: Path | None) -> TrainingConfig:

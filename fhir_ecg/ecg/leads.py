@@ -30,6 +30,26 @@ class Lead(StrEnum):
 TWELVE_LEADS: tuple[Lead, ...] = tuple(Lead)
 """The order in which a Recording and the network hold the leads."""
 
+
+class ExtraLead(StrEnum):
+    """A lead beyond the twelve, such as a 15- or 18-lead ECG has. It is known, but not read."""
+
+    V7 = "V7"
+    V8 = "V8"
+    V9 = "V9"
+    V2R = "V2R"
+    V3R = "V3R"
+    V4R = "V4R"
+    V5R = "V5R"
+    V6R = "V6R"
+    V7R = "V7R"
+    V8R = "V8R"
+    V9R = "V9R"
+    X = "X"
+    Y = "Y"
+    Z = "Z"
+
+
 CHEST_LEADS: tuple[Lead, ...] = TWELVE_LEADS[6:]
 
 _IN_TERMS_OF_I_AND_II: dict[Lead, tuple[float, float]] = {

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead
+from fhir_ecg.ecg.leads import TWELVE_LEADS, ExtraLead, Lead
 
 MINIMUM_RATE_HZ = 50.0
 MAXIMUM_RATE_HZ = 2000.0
@@ -23,6 +23,7 @@ class Recording:
         derived: Leads that were not sent but follow from the limb leads that were.
         repairs: Names of the repairs that were applied to what was sent.
         parts: In how many consecutive parts each lead was sent.
+        unread: Leads beyond the twelve that were sent too.
 
     Raises:
         ValueError: The shape, a value or the rate is out of range.
@@ -33,6 +34,7 @@ class Recording:
     derived: tuple[Lead, ...] = ()
     repairs: tuple[str, ...] = ()
     parts: int = 1
+    unread: tuple[ExtraLead, ...] = ()
 
     def __post_init__(self) -> None:
         if self.leads.ndim != 2 or self.leads.shape[0] != len(TWELVE_LEADS) or self.leads.shape[1] == 0:

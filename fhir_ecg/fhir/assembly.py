@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead, complete_leads, missing_leads
+from fhir_ecg.ecg.leads import TWELVE_LEADS, ExtraLead, Lead, complete_leads, missing_leads
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.fhir.outcome import Problem
 from fhir_ecg.fhir.waveforms import Found, Waveform
@@ -21,7 +21,7 @@ def assemble(found: Found, root: str) -> Recording | list[Problem]:
     parts: dict[Lead, list[Waveform]] = {}
     for waveform in found.waveforms:
         parts.setdefault(waveform.lead, []).append(waveform)
-    problems = found.problems + _repeated_leads(parts) + _missing_leads(found.named, root)
+    problems = found.problems + _repeated_leads(parts) + _missing_leads(found, root)
     problems += _unequal_leads(parts)
     if problems:
         return problems
@@ -29,7 +29,8 @@ def assemble(found: Found, root: str) -> Recording | list[Problem]:
     twelve, derived = complete_leads(joined)
     repairs = tuple(sorted({repair for waveform in found.waveforms for repair in waveform.repairs}))
     first = found.waveforms[0]
-    return Recording(twelve, first.sampling_rate, derived, repairs, len(parts[first.lead]))
+    unread = tuple(lead for lead in ExtraLead if lead in found.named)
+    return Recording(twelve, first.sampling_rate, derived, repairs, len(parts[first.lead]), unread)
 
 
 def _repeated_leads(parts: dict[Lead, list[Waveform]]) -> list[Problem]:
@@ -53,7 +54,8 @@ def _repeats_itself(waveforms: list[Waveform]) -> bool:
     return any(np.array_equal(one.millivolts, other.millivolts, equal_nan=True) for one, other in pairs)
 
 
-def _missing_leads(sent: set[Lead], root: str) -> list[Problem]:
+def _missing_leads(found: Found, root: str) -> list[Problem]:
+    sent = {lead for lead in found.named if isinstance(lead, Lead)}
     if not (missing := missing_leads(sent)):
         return []
     named = ", ".join(lead for lead in TWELVE_LEADS if lead in sent) or "none"

@@ -50,6 +50,8 @@ def _resource(resource_type: str) -> dict[str, Any]:
         "type": resource_type,
         "interaction": [{"code": code} for code in _INTERACTIONS[resource_type]],
     }
+    if "create" in _INTERACTIONS[resource_type]:
+        resource["conditionalCreate"] = True
     if "vread" in _INTERACTIONS[resource_type]:
         resource["versioning"] = "versioned"
     if resource_type in SEARCH_PARAMETERS:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_ecg.ecg.leads import missing_leads
+from fhir_ecg.ecg.leads import Lead, missing_leads
 from fhir_ecg.fhir.document import Form, check_release
 from fhir_ecg.fhir.ecg_observation import Sent
 from fhir_ecg.fhir.json_form import form_faults
@@ -78,6 +78,9 @@ def _entry_problems(entry: Any, index: int, form: Form, *, interacts: bool) -> l
     if interacts and (request.get("method"), request.get("url")) != ("POST", "Observation"):
         text = "Only `POST Observation` is taken here; state it in request.method and request.url."
         return [Problem("not-supported", text, f"{where}.request")]
+    if "ifNoneExist" in request:
+        text = "A condition in a Bundle is not read. Send the Observation by itself, with the header If-None-Exist."
+        return [Problem("not-supported", text, f"{where}.request.ifNoneExist")]
     try:
         check_release(entry["resource"], form)
     except RefusedError as error:
@@ -128,7 +131,8 @@ def _related(observation: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_whole(observation: dict[str, Any]) -> bool:
-    return not missing_leads(find_waveforms(observation, "Observation", NONE).named)
+    named = find_waveforms(observation, "Observation", NONE).named
+    return not missing_leads({lead for lead in named if isinstance(lead, Lead)})
 
 
 def _case_of(observation: dict[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import re
 from importlib.resources import files
 from typing import Any
 
-from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead
+from fhir_ecg.ecg.leads import TWELVE_LEADS, ExtraLead, Lead
 from fhir_ecg.fhir.outcome import Problem
 
 MDC = "urn:iso:std:iso:11073:10101"
@@ -26,15 +26,23 @@ _PARTITIONED = re.compile(r"(\d{1,2}):(\d{1,5})")
 # DICOM's older coding of leads is by SCP-ECG's numbers; of the numbers alone, the system must tell that they are that.
 _SCP_IN_DICOM = re.compile(r"5\.6\.3-9-(\d{1,3})")
 _SCP_SYSTEM = "urn:iso:std:iso:11073:91064"
+AnyLead = Lead | ExtraLead
+
 _LEAD_ID = {1: Lead.I, 2: Lead.II, 61: Lead.III, 62: Lead.AVR, 63: Lead.AVL, 64: Lead.AVF} | {
     2 + n: Lead(f"V{n}") for n in range(1, 7)
 }
-# A text that says nothing but the lead.
+# SCP-ECG's and MDC's numbers go on: 9 is V7, 10 V2R ... 15 V7R, 16 to 18 Frank's X, Y, Z, 66 V8, 67 V9, 68 V8R, 69 V9R.
+_EXTRA_LEAD_ID = {9: ExtraLead.V7, 16: ExtraLead.X, 17: ExtraLead.Y, 18: ExtraLead.Z} | {
+    66: ExtraLead.V8, 67: ExtraLead.V9, 68: ExtraLead.V8R, 69: ExtraLead.V9R
+} | {8 + n: ExtraLead(f"V{n}R") for n in range(2, 8)}  # fmt: skip
+_LEAD_BY_ID: dict[int, AnyLead] = {**_LEAD_ID, **_EXTRA_LEAD_ID}
+# A text that says nothing but the lead. X, Y and Z are too short to be taken from a text.
+_LEAD_NAME = r"(III|II|I|aVR|aVL|aVF|V[1-9]|V[2-9]R)"
 _WHOLE_NAME = re.compile(
-    r"\s*(?:MDC_ECG_(?:LEAD|ELEC_POTL)_|(?:ECG\s+)?(?:lead|channel)\s+)?(III|II|I|aVR|aVL|aVF|V[1-6])\s*", re.IGNORECASE
+    rf"\s*(?:MDC_ECG_(?:LEAD|ELEC_POTL)_|(?:ECG\s+)?(?:lead|channel)\s+)?{_LEAD_NAME}\s*", re.IGNORECASE
 )
-_NAME = re.compile(r"(?<![A-Za-z0-9])(III|II|I|aVR|aVL|aVF|V[1-6])(?![A-Za-z0-9])", re.IGNORECASE)
-_BY_NAME = {lead.upper(): lead for lead in TWELVE_LEADS}
+_NAME = re.compile(rf"(?<![A-Za-z0-9]){_LEAD_NAME}(?![A-Za-z0-9])", re.IGNORECASE)
+_BY_NAME: dict[str, AnyLead] = {lead.upper(): lead for lead in (*TWELVE_LEADS, *ExtraLead)}
 
 
 def _read() -> list[dict[str, str]]:
@@ -43,11 +51,16 @@ def _read() -> list[dict[str, str]]:
 
 
 _ROWS = _read()
-_BY_CODE: dict[tuple[str, str], Lead] = {
+_BY_CODE: dict[tuple[str, str], AnyLead] = {
     (system, row[column]): Lead(row["lead"])
     for system, columns in _SYSTEMS.items()
     for column in columns
     for row in _ROWS
+} | {
+    (system, str(base + number)): lead
+    for system in _MDC_SYSTEMS
+    for base in (131072, 131072 + 256)
+    for number, lead in _EXTRA_LEAD_ID.items()
 }
 _POTENTIAL = {Lead(row["lead"]): row["mdc_elec_potl"] for row in _ROWS}
 
@@ -58,7 +71,7 @@ def lead_code(lead: Lead) -> dict[str, Any]:
     return {"coding": [{"system": MDC, "code": _POTENTIAL[lead], "display": display}], "text": f"Lead {lead}"}
 
 
-def identify_lead(code: dict[str, Any]) -> Lead | Problem:
+def identify_lead(code: dict[str, Any]) -> AnyLead | Problem:
     """Find the lead that a component's code names; every coding and text must agree on it.
 
     Returns:
@@ -88,23 +101,23 @@ def identify_lead(code: dict[str, Any]) -> Lead | Problem:
     return leads.pop()
 
 
-def _coded_lead(system: str | None, code: str) -> Lead | None:
+def _coded_lead(system: str | None, code: str) -> AnyLead | None:
     if scp := _SCP_IN_DICOM.fullmatch(code):
-        return _LEAD_ID.get(int(scp[1]))
+        return _LEAD_BY_ID.get(int(scp[1]))
     if system == _SCP_SYSTEM and code.isascii() and code.isdigit():
-        return _LEAD_ID.get(int(code))
+        return _LEAD_BY_ID.get(int(code))
     if system in _MDC_SYSTEMS and (parts := _PARTITIONED.fullmatch(code)):
         code = str(int(parts[1]) * 65536 + int(parts[2]))
     return _BY_CODE.get((str(system), code))
 
 
-def _named_lead(text: str) -> Lead | None:
+def _named_lead(text: str) -> AnyLead | None:
     """Read a lead's name out of a display; None where it names none, or several."""
     names = {_BY_NAME[name.upper()] for name in _NAME.findall(text.replace("_", " "))}
     return names.pop() if len(names) == 1 else None
 
 
-def leads_in_order(concepts: list[dict[str, Any]]) -> tuple[Lead, ...]:
+def leads_in_order(concepts: list[dict[str, Any]]) -> tuple[AnyLead, ...]:
     """Read a list of different leads, such as `I, II, V1`, out of the texts of codes; the longest one counts."""
     texts = [
         text

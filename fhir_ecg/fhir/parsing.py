@@ -15,6 +15,7 @@ from fhir.resources.observation import Observation as R5Observation
 from fhir.resources.R4B.observation import Observation as R4Observation
 from pydantic import ValidationError
 
+from fhir_ecg.fhir.element_rules import rule_faults
 from fhir_ecg.fhir.json_form import Fault, form_faults, type_faults
 from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, UnprocessableError
 from fhir_ecg.fhir.release import Release
@@ -25,6 +26,8 @@ _MAXIMUM_INTEGER_DIGITS = 18
 # Of a number beyond that, arithmetic with Decimal raises errors.
 _MAXIMUM_EXPONENT = 999
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# Neither FHIR's strings nor XML may hold them. https://hl7.org/fhir/R4/datatypes.html#string
+_FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _CHOICE = re.compile(r"^(value|effective|deceased|onset|multipleBirth)([A-Z]\w+)$")
 _MAXIMUM_PROBLEMS = 20
 _MODELS: dict[Release, Any] = {Release.R4: R4Observation, Release.R5: R5Observation}
@@ -58,7 +61,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
         raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.") from error
     if not isinstance(document, dict):
         raise _malformed("The body is JSON, but no object. Send one FHIR resource.")
-    _check_content(document, MAXIMUM_DEPTH)
+    # Raw, JSON holds no control character: one must be escaped.
+    _check_content(document, MAXIMUM_DEPTH, texts=b"\\" in body or b"\xef\xbf" in body)
     return document
 
 
@@ -91,8 +95,9 @@ def check_observation(resource: dict[str, Any], release: Release = Release.R4) -
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # failures of the library
         text = "An element has a JSON type that FHIR does not give it."
         raise UnprocessableError(Problem("structure", text, "Observation")) from error
-    if problems := _fault_problems(type_faults(model, resource)):
-        raise UnprocessableError(*problems)
+    for faults in (type_faults, rule_faults):
+        if problems := _fault_problems(faults(model, resource)):
+            raise UnprocessableError(*problems)
 
 
 def fhirpath(root: str, location: tuple[int | str, ...]) -> str:
@@ -145,22 +150,24 @@ def _decimal(text: str) -> Decimal:
     return number
 
 
-def _check_content(node: Any, left: int) -> None:
+def _check_content(node: Any, left: int, *, texts: bool) -> None:
+    """Check the depth and, where any may be at fault, the texts."""
     if isinstance(node, str):
-        _check_text(node)
+        if texts:
+            _check_text(node)
     elif isinstance(node, dict | list):
         if left == 0:
             raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.")
-        if isinstance(node, dict):
+        if isinstance(node, dict) and texts:
             for name in node:
                 _check_text(name)
         for child in node.values() if isinstance(node, dict) else node:
-            _check_content(child, left - 1)
+            _check_content(child, left - 1, texts=texts)
 
 
 def _check_text(text: str) -> None:
-    if "\0" in text:
-        raise _malformed("A string holds a NUL character, which no FHIR string may.")
+    if found := _FORBIDDEN.search(text):
+        raise _malformed(f"A string holds the control character U+{ord(found[0]):04X}, which no FHIR string may.")
     if not text.isascii() and _LONE_SURROGATE.search(text):
         raise _malformed("A string holds half a surrogate pair, which is no character.")
 

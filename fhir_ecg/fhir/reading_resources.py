@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from fhir_ecg.ecg.prediction import ModelIdentity, Prediction, StatementScore
+from fhir_ecg.ecg.prediction import Answer, ModelIdentity, Prediction, StatementScore
 from fhir_ecg.fhir.report import context, effective, instant
 from fhir_ecg.fhir.terminology import (
     AI_ASSERTED,
@@ -17,6 +17,11 @@ from fhir_ecg.fhir.terminology import (
 from fhir_ecg.fhir.voltage import UCUM
 
 _INTERPRETATION_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+_INTERPRETATIONS = {
+    Answer.PRESENT: ("POS", "Positive"),
+    Answer.ABSENT: ("NEG", "Negative"),
+    Answer.INDETERMINATE: ("IND", "Indeterminate"),
+}
 _MILLIONTH = Decimal("0.000001")
 
 
@@ -112,7 +117,7 @@ def _device_reference(model: ModelIdentity) -> dict[str, str]:
 
 
 def _score_component(score: StatementScore, *, snomed: bool) -> dict[str, Any]:
-    code, display = ("POS", "Positive") if score.present else ("NEG", "Negative")
+    code, display = _INTERPRETATIONS[score.answer]
     return {
         "code": statement_concept(score.code, snomed=snomed),
         "valueQuantity": {

@@ -8,6 +8,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, Literal, TypedDict
 
+from fhir_ecg.ecg.contradictions import RULES
 from fhir_ecg.ecg.prediction import Prediction
 from fhir_ecg.ecg.quality import QualityFinding
 from fhir_ecg.ecg.recording import Recording
@@ -153,9 +154,17 @@ def _conclusion(prediction: Prediction, recording: Recording, warnings: Sequence
         UNCONFIRMED,
         "Findings:" if findings else "Findings: no statement reached its threshold.",
         *findings,
+        *(
+            f"Withheld: {STATEMENT_BY_CODE[s.code].display} ({s.code}), probability {s.probability:.2f}: "
+            f"{RULES[s.rule].text} [{s.rule}]."
+            for s in prediction.withheld
+            if s.rule
+        ),
         *(f"Signal: {warning.text} [{warning.code}]" for warning in warnings),
         f"Model: {model.name} {model.version}, weights SHA-256 {model.weights_sha256}.",
     ]
+    if recording.unread:
+        lines.append(f"Leads beyond the twelve were sent and not read: {', '.join(recording.unread)}.")
     if recording.derived:
         lines.append(f"Leads computed from the other limb leads: {', '.join(recording.derived)}.")
     if recording.parts > 1:

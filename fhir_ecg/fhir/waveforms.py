@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fhir_ecg.ecg.leads import Lead
 from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ
-from fhir_ecg.fhir.lead_coding import identify_lead, leads_in_order
+from fhir_ecg.fhir.lead_coding import AnyLead, identify_lead, leads_in_order
 from fhir_ecg.fhir.outcome import Problem
 from fhir_ecg.fhir.repairs import Repair
 from fhir_ecg.fhir.sampled_data import DecodedSamples, SampledDataError, decode_dimensions
@@ -46,8 +46,8 @@ class Found:
     """The waveforms of an Observation, and what is wrong with the others."""
 
     waveforms: list[Waveform]
-    named: set[Lead]
-    """Leads that were sent, readable or not."""
+    named: set[AnyLead]
+    """Leads that were sent, readable or not, those beyond the twelve among them."""
     problems: list[Problem]
 
 
@@ -71,6 +71,7 @@ def find_waveforms(observation: dict[str, Any], root: str, allowed: frozenset[Re
         found.waveforms += [
             Waveform(lead, millivolts, decoded.sampling_rate, element, value, spacing, decoded.repairs)
             for lead, millivolts in zip(leads, decoded.millivolts, strict=False)
+            if isinstance(lead, Lead)
         ]
     return found
 
@@ -90,7 +91,7 @@ def _leads(
     code: dict[str, Any],
     sampled: dict[str, Any],
     problems: list[Problem],
-) -> tuple[Lead, ...]:
+) -> tuple[AnyLead, ...]:
     dimensions = sampled.get("dimensions")
     if isinstance(dimensions, int) and dimensions > 1:
         concepts = [code, observation.get("method") or {}, observation.get("bodySite") or {}]

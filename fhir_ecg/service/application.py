@@ -23,6 +23,10 @@ class Policy:
     report_status: ReadStatus
     snomed: bool
     repairs: frozenset[Repair]
+    same_bytes_within: timedelta
+    """An Observation of the same bytes is not taken twice within so long; 0 where it is."""
+    worker_silence: timedelta
+    """A worker that has given no sign of life for so long counts as gone."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Application:
     """Says what keeps wake-ups from being sent; None where nothing does."""
     classifier: "Callable[[], Classifier]"
     """Loads the model at the first call."""
+    weights_sha256: Callable[[], str]
+    """Digest of the weights that this process would read with."""
     policy: Policy
     software_version: str
 

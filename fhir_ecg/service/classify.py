@@ -1,7 +1,7 @@
 """Reading one ECG: claim, decode, check, predict, write all in one transaction. Twice changes nothing."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -45,6 +45,15 @@ class _Case:
         return read_joined(sent, frozenset(map(Repair, self.job.repairs)))
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What came of a case."""
+
+    recording: Recording
+    warnings: list[QualityFinding]
+    prediction: Prediction
+
+
 def classify(application: Application, job_id: str) -> Outcome:
     """Do one job, if it can be claimed."""
     started_at = now()
@@ -60,8 +69,9 @@ def classify(application: Application, job_id: str) -> Outcome:
         recording = case.recording()
         if findings := quality_findings(recording):
             return _cancel(application, case, findings)
-        prediction = application.classifier().predict(recording)
-        return _complete(application, case, recording, prediction)
+        warnings = quality_warnings(recording)
+        prediction = application.classifier().predict(recording, warnings)
+        return _complete(application, case, _Reading(recording, warnings, prediction))
     except Exception as error:
         logger.exception("reading failed", extra={"job": job.id, "attempt": job.attempt})
         return _give_back(application, case, error)
@@ -76,13 +86,13 @@ def _case(work: UnitOfWork, job: Job, started_at: datetime) -> _Case:
     return _Case(job, observations, report.content, started_at)
 
 
-def _complete(application: Application, case: _Case, recording: Recording, prediction: Prediction) -> Outcome:
+def _complete(application: Application, case: _Case, reading: _Reading) -> Outcome:
     moment = now()
     with application.store.transaction() as work:
         if not work.jobs.finish(case.job, moment):
             return "not claimed"
-        written = _write_reading(work, application.policy, case, recording, prediction, moment)
-        work.add_prediction(_prediction_row(application, case, recording, prediction, moment))
+        written = _write_reading(work, application.policy, case, reading, moment)
+        work.add_prediction(_prediction_row(application, case, reading, moment))
         entities = tuple(resource.versioned_reference for resource in written)
         work.audit.add(AuditEntry("classify", entities=entities), moment)
     return "read"
@@ -92,11 +102,11 @@ def _write_reading(
     work: UnitOfWork,
     policy: Policy,
     case: _Case,
-    recording: Recording,
-    prediction: Prediction,
+    reading: _Reading,
     moment: datetime,
 ) -> list[StoredResource]:
     """Store the report's next version, the Observation of probabilities and the Provenance; the Device once."""
+    recording, prediction = reading.recording, reading.prediction
     work.resources.put_once(model_device(prediction.model), moment)
     source, *others = (observation.content for observation in case.observations)
     how: Writing = {"issued": moment, "snomed": policy.snomed}
@@ -111,7 +121,7 @@ def _write_reading(
             recording,
             scores_id,
             status=policy.report_status,
-            warnings=quality_warnings(recording),
+            warnings=reading.warnings,
             **how,
         ),
         moment,
@@ -147,9 +157,8 @@ def _give_back(application: Application, case: _Case, error: Exception) -> Outco
     return "released"
 
 
-def _prediction_row(
-    application: Application, case: _Case, recording: Recording, prediction: Prediction, moment: datetime
-) -> PredictionRow:
+def _prediction_row(application: Application, case: _Case, reading: _Reading, moment: datetime) -> PredictionRow:
+    recording, prediction = reading.recording, reading.prediction
     return PredictionRow(
         report_id=case.job.report_id,
         observation_id=case.job.observation_id,
@@ -161,10 +170,8 @@ def _prediction_row(
         recording_sha256=recording.sha256(),
         input_sha256=prediction.input_sha256,
         repairs=list(recording.repairs),
-        scores=[
-            {"code": s.code, "logit": s.logit, "probability": s.probability, "threshold": s.threshold}
-            for s in prediction.scores
-        ],
+        warnings=[asdict(warning) for warning in reading.warnings],
+        scores=[asdict(score) | {"answer": score.answer} for score in prediction.scores],
         attempt=case.job.attempt,
         started_at=case.started_at,
         finished_at=moment,

@@ -33,7 +33,8 @@ def report_on(
     if findings := quality_findings(recording):
         report = cancelled_report(registered, findings, issued=moment)
         return report if report["result"] else {name: v for name, v in report.items() if name != "result"}
-    prediction = classifier.predict(recording)
+    warnings = quality_warnings(recording)
+    prediction = classifier.predict(recording, warnings)
     report = read_report(
         registered,
         prediction,
@@ -42,7 +43,7 @@ def report_on(
         status="partial",
         issued=moment,
         snomed=snomed,
-        warnings=quality_warnings(recording),
+        warnings=warnings,
     )
     scores = scores_observation(
         observation, observation.get("id", _WAVEFORM), _SCORES, prediction, issued=moment, snomed=snomed

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,9 @@ from fhir_ecg.fhir.outcome import RefusedError
 from fhir_ecg.fhir.plausibility import check_plausibility
 from fhir_ecg.fhir.release import r4_form
 from fhir_ecg.fhir.report import registered_report
+from fhir_ecg.service.admit import Condition, admission_keys, find_admitted
 from fhir_ecg.service.application import Application, Caller, now
+from fhir_ecg.store.admissions import Admitted, AdmittedMeanwhileError
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.resources import StoredResource
 from fhir_ecg.store.unit_of_work import UnitOfWork
@@ -24,34 +27,59 @@ class Accepted:
 
     observation: StoredResource
     report: StoredResource
+    existed: bool = False
+    """Whether it was here already, and nothing was stored."""
 
 
-def submit(application: Application, body: bytes, form: Form, caller: Caller) -> Accepted:
-    """Accept an Observation, register its report and queue its reading.
+def submit(
+    application: Application, body: bytes, form: Form, caller: Caller, condition: Condition | None = None
+) -> Accepted:
+    """Accept an Observation, register its report and queue its reading; once, under a condition that says so.
 
     Raises:
         RefusedError: It cannot be taken; nothing is stored but the audit entry.
     """
+    condition = condition or Condition()
     try:
         sent, form = read_observation(body, form)
         check_plausibility(read_joined([Sent(sent)], application.policy.repairs), "Observation")
+        while True:
+            try:
+                accepted, job_id = _admit(application, body, sent, form, caller, condition)
+                break
+            except AdmittedMeanwhileError:  # the other's transaction has ended: now it is found
+                continue
     except RefusedError as error:
         record_refusal(application, error, caller)
         raise
+    if job_id:
+        application.wake(job_id)
+    return accepted
+
+
+def _admit(
+    application: Application, body: bytes, sent: dict[str, Any], form: Form, caller: Caller, condition: Condition
+) -> tuple[Accepted, str | None]:
+    """Store the ECG, or find it; the job's id for the wake-up where it was stored."""
     moment = now()
+    keys = admission_keys(application, body, condition, caller, moment)
     with application.store.transaction() as work:
-        submission = work.add_submission(body, form.media_type, caller.client, moment)
+        if keys and (found := find_admitted(work, keys, body, condition, moment)):
+            entities = (found.observation.versioned_reference, found.report.versioned_reference)
+            detail = {"existed": True}
+            work.audit.add(AuditEntry("create", "success", caller.client, caller.request_id, entities, detail), moment)
+            return Accepted(found.observation, found.report, existed=not found.replay), None
         observation = r4_form(sent) | {"id": str(uuid4())}
+        for key in keys:
+            work.admissions.add(key, Admitted(observation["id"], sha256(body).hexdigest()), moment)
+        submission = work.add_submission(body, form.media_type, caller.client, moment)
         # Bytes of another form than the one that is served are rendered once, now.
         rendered = form.syntax != "json" or observation != sent | {"id": observation["id"]}
         stored = work.resources.put(observation, moment, submission_id=submission, keep_content=rendered)
         report, job_id = register(application, work, [observation], moment)
         entities = (stored.versioned_reference, report.versioned_reference)
-        work.audit.add(
-            AuditEntry("create", client=caller.client, request_id=caller.request_id, entities=entities), moment
-        )
-    application.wake(job_id)
-    return Accepted(stored, report)
+        work.audit.add(AuditEntry("create", "success", caller.client, caller.request_id, entities), moment)
+    return Accepted(stored, report), job_id
 
 
 def register(

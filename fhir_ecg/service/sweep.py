@@ -1,8 +1,21 @@
-"""Waking jobs whose wake-up was lost or whose worker went silent."""
+"""What a worker does beside its jobs: waking those whose wake-up was lost, and saying that it lives."""
 
 from fhir_ecg.service.application import Application, now
+from fhir_ecg.store.workers import WorkerIdentity
 
 BATCH = 200
+
+
+def report_alive(application: Application, worker: WorkerIdentity) -> None:
+    """Tell the web processes that a worker lives."""
+    with application.store.transaction() as work:
+        work.workers.seen(worker, now())
+
+
+def report_end(application: Application, worker: WorkerIdentity) -> None:
+    """Tell the web processes that a worker ends."""
+    with application.store.transaction() as work:
+        work.workers.gone(worker.name, now())
 
 
 def sweep(application: Application) -> int:

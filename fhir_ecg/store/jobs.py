@@ -91,6 +91,24 @@ class Jobs:
                 row.due_at = moment + wake_again
         return [row.id for row in rows]
 
+    def recent(self, *, state: str | None = None, limit: int) -> list[JobRow]:
+        """List jobs, the newest first."""
+        wanted = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id).limit(limit)
+        return [*self._session.scalars(wanted if state is None else wanted.where(JobRow.state == state))]
+
+    def get(self, identity: str) -> JobRow | None:
+        """Find a job by its own id, its report's or its Observation's."""
+        named = (JobRow.id == identity) | (JobRow.report_id == identity) | (JobRow.observation_id == identity)
+        return self._session.scalars(select(JobRow).where(named)).one_or_none()
+
+    def retry(self, job_id: str, moment: datetime) -> bool:
+        """Let a failed job wait again, with all its attempts; False where it has not failed."""
+        return self._change(
+            update(JobRow)
+            .where(JobRow.id == job_id, JobRow.state == FAILED)
+            .values(state=WAITING, attempts=0, due_at=moment, finished_at=None)
+        )
+
     def count_by_state(self) -> dict[str, int]:
         """Count the jobs in each state."""
         counted = select(JobRow.state, func.count()).group_by(JobRow.state)

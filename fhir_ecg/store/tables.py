@@ -72,6 +72,21 @@ class SubmissionRow(Base):
     client: Mapped[str | None]
 
 
+class AdmissionRow(Base):
+    """What lets an ECG in once: a sender's own key, a condition, or its very bytes."""
+
+    __tablename__ = "admission"
+
+    scope: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """`idempotency-key`, `if-none-exist` or `same-bytes`."""
+    key_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    body_sha256: Mapped[str] = mapped_column(String(64))
+    observation_id: Mapped[str] = mapped_column(String(64))
+    admitted_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    """From when on it lets another in; None for never."""
+
+
 class ResourceRow(Base):
     """The current version of a resource."""
 
@@ -171,6 +186,19 @@ class JobRow(Base):
     error: Mapped[str | None] = mapped_column(String(4000))
 
 
+class WorkerRow(Base):
+    """A worker's sign of life."""
+
+    __tablename__ = "worker"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    """Host and process."""
+    software_version: Mapped[str]
+    weights_sha256: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
 class PredictionRow(Base):
     """What the model said, with all it takes to know how; never changed."""
 
@@ -186,8 +214,10 @@ class PredictionRow(Base):
     recording_sha256: Mapped[str] = mapped_column(String(64))
     input_sha256: Mapped[str] = mapped_column(String(64))
     repairs: Mapped[list[Any]]
+    warnings: Mapped[list[Any]]
+    """What was found of the signal, beside which a reading is sound: code, text, lead, severity."""
     scores: Mapped[list[Any]]
-    """For each statement in the model's order: code, logit, probability, threshold."""
+    """For each statement in the model's order, every field of a StatementScore, and the answer."""
     attempt: Mapped[int]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime]

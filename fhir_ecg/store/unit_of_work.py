@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 
 from fhir_ecg.fhir.search import Search
 from fhir_ecg.store import search as search_sql
+from fhir_ecg.store.admissions import Admissions
 from fhir_ecg.store.audit import AuditTrail
 from fhir_ecg.store.engine import WRITES
 from fhir_ecg.store.jobs import Jobs
 from fhir_ecg.store.resources import Resources
 from fhir_ecg.store.tables import PredictionRow, SubmissionRow
+from fhir_ecg.store.workers import Workers
 
 
 class UnitOfWork:
@@ -26,6 +28,8 @@ class UnitOfWork:
         self.resources = Resources(session)
         self.jobs = Jobs(session)
         self.audit = AuditTrail(session)
+        self.workers = Workers(session)
+        self.admissions = Admissions(session)
 
     def add_submission(self, body: bytes, media_type: str, client: str | None, moment: datetime) -> str:
         """Keep the bytes as sent; returns the submission's id."""

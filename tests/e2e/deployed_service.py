@@ -65,7 +65,7 @@ class Deployment:
 
     def _answers(self) -> bool:
         try:
-            return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5).ok
+            return requests.get(f"http://127.0.0.1:{self.port}/livez", timeout=5).ok
         except requests.RequestException:
             return False
 

@@ -6,7 +6,24 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.preprocessing import PreprocessingName
+
+
+class TrainedBranch(Branch):
+    """A branch and the chance it is trained with."""
+
+    seed: int = 1
+    epochs: int | None = Field(None, ge=1)
+    stop_after: int | None = Field(None, ge=1)
+    weight_decay: float | None = Field(None, ge=0)
+    mix_up: float | None = Field(None, ge=0)
+    """These four are the branch's own, where they are not the run's."""
+
+    def own_settings(self) -> dict[str, object]:
+        """What it overrides in the run's configuration."""
+        names = {"epochs", "stop_after", "weight_decay", "mix_up"}
+        return self.model_dump(include=names, exclude_none=True)
 
 
 class TrainingConfig(BaseModel):
@@ -16,8 +33,13 @@ class TrainingConfig(BaseModel):
 
     name: str = "fhir-ecg-three-branch"
     base_filters: int = Field(16, ge=1, le=256)
+    """The width of the published architecture, which is trained where no branches are named."""
+    branches: tuple[TrainedBranch, ...] = ()
+    """Each is trained by itself, one after the other."""
     preprocessing: PreprocessingName = "band-pass, global scale"
     epochs: int = Field(24, ge=1)
+    stop_after: int | None = Field(None, ge=1)
+    """The epoch that is the last, where that is before the schedule's end."""
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
@@ -26,6 +48,12 @@ class TrainingConfig(BaseModel):
     average_decay: float = Field(0.998, ge=0, lt=1)
     crop_seconds: tuple[float, float] = (5.0, 9.0)
     gain_noise: float = Field(0.1, ge=0)
+    mix_up: float = Field(0.0, ge=0)
+    """Half of the batches are blended with themselves by a Beta(x, x) share (Zhang 2018); 0 for none."""
+    rarity_exponent: float = Field(0.0, ge=0, le=1)
+    """A statement's loss weighs as its rarity to this power, so that rare ones are heard."""
+    validate_every: int = Field(1, ge=1)
+    """In epochs."""
     seed: int = 1
     training_folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     validation_folds: tuple[int, ...] = (9,)

@@ -5,16 +5,18 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.special import expit
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from fhir_ecg.classifier.committee import CommitteeNetwork, build_branch
 from fhir_ecg.classifier.network import EcgNetwork
 from fhir_ecg.classifier.preprocessing import SAMPLES, SAMPLING_RATE
 from fhir_ecg.classifier.training.config import TrainingConfig
@@ -29,7 +31,7 @@ LOG = "log.jsonl"
 class Run:
     """What a run carries from epoch to epoch, and what a checkpoint holds of it."""
 
-    network: EcgNetwork
+    network: nn.Module
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -47,15 +49,16 @@ class Run:
         self.epoch = state["epoch"]
 
 
-def start(config: TrainingConfig, records: int) -> Run:
-    """Build a run at epoch 0, seeded."""
-    torch.manual_seed(config.seed)
-    network = EcgNetwork(config.base_filters)
-    for branch in (network.morphology_branch, network.global_branch):
-        branch.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
+def start(config: TrainingConfig, network: nn.Module, records: int) -> Run:
+    """Begin a run at epoch 0."""
     average = get_ema_multi_avg_fn(config.average_decay)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=False)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    # Decay draws weights to 0; offsets and the scales of norms have no reason to be drawn there.
+    groups = [
+        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         config.learning_rate,
@@ -65,34 +68,55 @@ def start(config: TrainingConfig, records: int) -> Run:
     return Run(network, averaged, optimizer, schedule)
 
 
-def train(config: TrainingConfig, directory: Path, training: PtbXl, validation: PtbXl) -> EcgNetwork:
-    """Train, or go on where the directory's checkpoint ends; returns the averaged network.
+def train(
+    config: TrainingConfig, directory: Path, training: PtbXl, validation: PtbXl, device: str = "cpu"
+) -> nn.Module:
+    """Train every part, or go on where the directory's checkpoints end; returns the averaged network, frozen.
 
-    Each epoch is seeded by itself, so an interrupted run ends with the weights of an uninterrupted one.
+    A part is a branch, with a folder of its own, or the published network. Each epoch is seeded by itself, so an
+    interrupted run ends with the weights of an uninterrupted one.
     """
+    if not config.branches:
+        torch.manual_seed(config.seed)
+        published = EcgNetwork(config.base_filters)
+        for plane in (published.morphology_branch, published.global_branch):
+            plane.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
+        return train_part(config, config.seed, published.to(device), directory, training, validation).cpu()
+    committee = CommitteeNetwork(config.branches)
+    for index, branch in enumerate(config.branches):
+        torch.manual_seed(branch.seed)
+        part = build_branch(branch).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # as above
+        place = directory / f"{index + 1}-{branch.kind}"
+        own = config.model_copy(update=branch.own_settings())
+        trained = train_part(own, branch.seed, part.to(device), place, training, validation)
+        committee.branches[index] = trained.cpu()
+    return committee.eval()
+
+
+def train_part(
+    config: TrainingConfig, seed: int, network: nn.Module, directory: Path, training: PtbXl, validation: PtbXl
+) -> nn.Module:
+    """Train one network, or go on where the directory's checkpoint ends; returns its average, frozen."""
     directory.mkdir(parents=True, exist_ok=True)
-    run = start(config, len(training.labels))
+    run = start(config, network, len(training.labels))
     if (directory / CHECKPOINT).is_file():
-        run.load(torch.load(directory / CHECKPOINT, weights_only=True))
-    while run.epoch < config.epochs:
+        run.load(torch.load(directory / CHECKPOINT, weights_only=True, map_location=_device(network)))
+    last = config.stop_after or config.epochs
+    while run.epoch < last:
         began = time.monotonic()
-        loss = _train_epoch(config, run, training)
+        line = {"epoch": run.epoch + 1, "loss": round(_train_epoch(config, seed, run, training), 6)}
         run.epoch += 1
-        _refresh_statistics(run, training)
-        scores = predict_logits(run.averaged, validation.leads)
-        probabilities = 1 / (1 + np.exp(-scores))
-        line = {
-            "epoch": run.epoch,
-            "loss": round(loss, 6),
-            "macro_auc": round(macro_auc(validation.labels, scores), 5),
-            "reference_f_max": round(reference_f_max(validation.labels, probabilities), 5),
-            "seconds": round(time.monotonic() - began, 1),
-        }
+        if run.epoch % config.validate_every == 0 or run.epoch == last:
+            _refresh_statistics(run, training)
+            scores = predict_logits(run.averaged, validation.leads)
+            line["macro_auc"] = round(macro_auc(validation.labels, scores), 5)
+            line["reference_f_max"] = round(reference_f_max(validation.labels, expit(scores)), 5)
+        line["seconds"] = round(time.monotonic() - began, 1)
         with (directory / LOG).open("a") as log:
             log.write(json.dumps(line) + "\n")
         _save(run, directory / CHECKPOINT)  # after the log: a killed run may log an epoch twice, never not at all
         tqdm.write(json.dumps(line))
-    return cast("EcgNetwork", run.averaged.module).eval()
+    return run.averaged.module.eval()
 
 
 def has_fast_bfloat16() -> bool:
@@ -100,9 +124,19 @@ def has_fast_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch offers no public name
 
 
-def _train_epoch(config: TrainingConfig, run: Run, training: PtbXl) -> float:
-    torch.manual_seed(config.seed * 100_003 + run.epoch)
-    generator = np.random.default_rng([config.seed, run.epoch])
+def statement_weights(labels: NDArray[np.float32], exponent: float) -> Tensor:
+    """Weigh each statement's loss by its rarity to a power; (statements,) of mean 1."""
+    frequency = np.maximum(labels.mean(axis=0), 1 / len(labels))
+    weights = np.clip(frequency.mean() / frequency, 0.2, 50) ** exponent
+    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+
+def _train_epoch(config: TrainingConfig, seed: int, run: Run, training: PtbXl) -> float:
+    torch.manual_seed(seed * 100_003 + run.epoch)
+    generator = np.random.default_rng([seed, run.epoch])
+    device = _device(run.network)
+    precise = device.type == "cpu" and not has_fast_bfloat16()
+    weights = statement_weights(training.labels, config.rarity_exponent).to(device)
     order = generator.permutation(len(training.labels))
     count = len(order) // config.batch_size
     batches = order[: count * config.batch_size].reshape(count, config.batch_size)
@@ -111,9 +145,12 @@ def _train_epoch(config: TrainingConfig, run: Run, training: PtbXl) -> float:
     progress = tqdm(batches, desc=f"epoch {run.epoch + 1}/{config.epochs}", unit="batch", mininterval=2)
     for batch in progress:
         leads = augment(training.leads[batch], config, generator)
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-            logits = run.network(leads)
-        loss = functional.binary_cross_entropy_with_logits(logits.float(), torch.from_numpy(training.labels[batch]))
+        labels = torch.from_numpy(training.labels[batch])
+        if config.mix_up and generator.random() < 0.5:
+            leads, labels = blend(leads, labels, config.mix_up, generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=not precise):
+            logits = run.network(leads.to(device))
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), labels.to(device), weights)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.gradient_clip)
@@ -135,12 +172,20 @@ def augment(leads: NDArray[np.float32], config: TrainingConfig, generator: np.ra
     return torch.from_numpy(crops * gains.astype(np.float32))
 
 
+def blend(leads: Tensor, labels: Tensor, concentration: float, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Blend each record and its labels with another's of the batch, all by one share (mixup, Zhang 2018)."""
+    share = float(generator.beta(concentration, concentration))
+    others = torch.from_numpy(generator.permutation(len(leads)))
+    return share * leads + (1 - share) * leads[others], share * labels + (1 - share) * labels[others]
+
+
 @torch.no_grad()
 def _refresh_statistics(run: Run, training: PtbXl, batches: int = 40, size: int = 64) -> None:
     """Give the averaged weights batch statistics of their own, from records spread over the training set."""
     step = max(1, math.floor(len(training.leads) / (batches * size)))
     chosen = training.leads[::step][: batches * size]
-    loader = (torch.from_numpy(chosen[i : i + size]) for i in range(0, len(chosen), size))
+    device = _device(run.network)
+    loader = (torch.from_numpy(chosen[i : i + size]).to(device) for i in range(0, len(chosen), size))
     torch.optim.swa_utils.update_bn(loader, run.averaged)
 
 
@@ -148,8 +193,13 @@ def _refresh_statistics(run: Run, training: PtbXl, batches: int = 40, size: int 
 def predict_logits(network: torch.nn.Module, leads: NDArray[np.float32], size: int = 128) -> NDArray[np.float64]:
     """Compute the logits (records, statements) of whole records."""
     network.eval()
-    parts = [network(torch.from_numpy(leads[i : i + size])) for i in range(0, len(leads), size)]
-    return torch.cat(parts).double().numpy()
+    device = _device(network)
+    parts = [network(torch.from_numpy(leads[i : i + size]).to(device)) for i in range(0, len(leads), size)]
+    return torch.cat(parts).double().cpu().numpy()
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _save(run: Run, path: Path) -> None:

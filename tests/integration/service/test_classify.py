@@ -109,11 +109,11 @@ def test_an_attempt_that_was_taken_over_writes_nothing(application: Application,
     class TakenOver:
         """The real classifier, beside which another worker reads the same job meanwhile."""
 
-        def predict(self, recording: object) -> object:
+        def predict(self, recording: object, warnings: object) -> object:
             with Session(application.store.engine) as session, session.begin():
                 session.get_one(JobRow, job(application).id).due_at = now()
             assert classify(application, job(application).id) == "read"
-            return slow.predict(recording)  # type: ignore[arg-type]
+            return slow.predict(recording, warnings)  # type: ignore[arg-type]
 
     overtaken = replace(application, classifier=TakenOver)  # type: ignore[arg-type, return-value]
 

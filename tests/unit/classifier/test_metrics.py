@@ -4,10 +4,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from locations import REPOSITORY
 
-from fhir_ecg.classifier.training.evaluation import calibration_error
-from fhir_ecg.classifier.training.metrics import area_under_curve, macro_auc, reference_f_max, sample_f1
+from fhir_ecg.classifier.training.metrics import (
+    areas_under_curve,
+    cafa_f_max,
+    calibration_error,
+    macro_auc,
+    negative_log_likelihood,
+    reference_f_max,
+    sample_f1,
+)
+
+
+@st.composite
+def labels_and_probabilities(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Small arrays; few different probabilities, so that many are tied."""
+    records, statements = draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    cells = records * statements
+    labels = draw(st.lists(st.sampled_from([0.0, 1.0]), min_size=cells, max_size=cells))
+    steps = draw(st.lists(st.integers(0, 8), min_size=cells, max_size=cells))
+    return np.reshape(labels, (records, statements)), np.reshape(steps, (records, statements)) / 8
 
 
 @pytest.mark.parametrize(
@@ -21,14 +40,32 @@ from fhir_ecg.classifier.training.metrics import area_under_curve, macro_auc, re
     ],
 )
 def test_area_under_curve(labels: list[int], scores: list[float], area: float) -> None:
-    assert area_under_curve(np.array(labels, float), np.array(scores)) == pytest.approx(area)
+    assert areas_under_curve(np.array([labels], float).T, np.array([scores]).T) == pytest.approx(area)
 
 
 def test_statements_of_one_class_are_left_out_of_the_macro_average() -> None:
     labels = np.array([[0, 1.0], [1, 1.0]])
 
-    assert np.isnan(area_under_curve(labels[:, 1], np.array([0.1, 0.2])))
-    assert macro_auc(labels, np.array([[0.1, 0.5], [0.9, 0.5]])) == 1.0
+    scores = np.array([[0.1, 0.5], [0.9, 0.5]])
+
+    assert np.isnan(areas_under_curve(labels, scores)).tolist() == [False, True]
+    assert macro_auc(labels, scores) == 1.0
+
+
+def test_without_any_statement_of_both_classes_there_is_no_macro_average() -> None:
+    assert np.isnan(macro_auc(np.ones((3, 2)), np.zeros((3, 2))))
+
+
+@given(labels_and_probabilities())
+def test_areas_count_the_pairs_that_are_ordered_right(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = arrays
+    for truth, column, area in zip(labels.T, scores.T, areas_under_curve(labels, scores), strict=True):
+        wins = [
+            1.0 if with_it > without else 0.5 if with_it == without else 0.0
+            for with_it in column[truth > 0]
+            for without in column[truth == 0]
+        ]
+        assert area == pytest.approx(np.mean(wins)) if wins else np.isnan(area)
 
 
 def test_sample_f1_averages_over_records() -> None:
@@ -42,6 +79,40 @@ def test_reference_f_max_takes_the_best_threshold() -> None:
     labels = np.array([[1, 0.0], [0, 1.0]])
 
     assert reference_f_max(labels, np.array([[0.35, 0.25], [0.2, 0.31]])) == pytest.approx(1.0)
+
+
+def test_cafa_f_max_averages_precision_over_records_with_an_answer_alone() -> None:
+    labels = np.array([[1, 1.0], [1, 0]])
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.1]])
+
+    # From 0.21 to 0.9 only the first record is answered: precision 1, recall (1/2 + 0) / 2. From 0.11 to 0.2 both
+    # are: precision 1, recall (1/2 + 1) / 2. Up to 0.1 all is asserted: precision (1 + 1/2) / 2, recall 1.
+    assert cafa_f_max(labels, probabilities) == pytest.approx(2 * 0.75 / 1.75)
+    assert reference_f_max(labels, probabilities) == pytest.approx((2 / 3 + 1) / 2)
+
+
+@given(labels_and_probabilities())
+def test_cafa_f_max_is_the_best_over_the_thresholds(arrays: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, probabilities = arrays
+    best = 0.0
+    for threshold in [step / 100 for step in range(101)]:
+        precisions, recalls = [], []
+        for truth, row in zip(labels, probabilities, strict=True):
+            true = set(np.flatnonzero(truth))
+            asserted = set(np.flatnonzero(row >= threshold))
+            if true:
+                recalls.append(len(true & asserted) / len(true))
+            if true and asserted:
+                precisions.append(len(true & asserted) / len(asserted))
+        if sum(recalls):
+            precision, recall = np.mean(precisions), np.mean(recalls)
+            best = max(best, float(2 * precision * recall / (precision + recall)))
+    assert cafa_f_max(labels, probabilities) == pytest.approx(best)
+
+
+def test_negative_log_likelihood_of_certain_mistakes_is_large_and_finite() -> None:
+    assert negative_log_likelihood(np.array([[1.0, 0]]), np.array([[0.5, 0.5]])) == pytest.approx(np.log(2))
+    assert 20 < negative_log_likelihood(np.array([[1.0, 0]]), np.array([[0.0, 1.0]], np.float32)) < 30
 
 
 def test_calibration_error_of_honest_and_of_boastful_probabilities() -> None:
@@ -62,4 +133,5 @@ def test_published_predictions_are_measured_as_published() -> None:
 
     assert round(macro_auc(arrays["y_val"], arrays["p_val"]), 5) == 0.92808
     assert round(macro_auc(arrays["y_test"], arrays["p_test"]), 5) == 0.92544
+    assert round(cafa_f_max(arrays["y_test"], arrays["p_test"]), 4) == 0.7641  # with thresholds and ties as it has them
     assert round(reference_f_max(arrays["y_test"], arrays["p_test"]), 4) == 0.7428

@@ -28,6 +28,7 @@ from fhir_ecg.fhir.xml_form import serialise_xml
 RECORDING = synthesise(EXAMPLES["normal-sinus-rhythm"], 4, 100, seed=1)
 RESOLUTION = 0.005
 EIGHT = (Lead.I, Lead.II, *CHEST_LEADS)
+UCUM = "http://unitsofmeasure.org"
 SAMPLED = "Observation.component[{}].value.ofType(SampledData)"
 
 Document = dict[str, Any]
@@ -151,6 +152,16 @@ def swapped(one_lead: int, other: int) -> Change:
     return change
 
 
+def extra(*codes: Document) -> Change:
+    """Further components like the last one, with codes of their own."""
+
+    def change(document: Document) -> None:
+        last = document["component"][-1]
+        document["component"] += [copy.deepcopy(last) | {"code": code} for code in codes]
+
+    return change
+
+
 def lasting(start: str, end: str) -> Change:
     def change(document: Document) -> None:
         del document["effectiveDateTime"]
@@ -192,7 +203,7 @@ TAKEN: dict[str, tuple[Change, dict[str, Any]]] = {
     "volts": (in_unit("V", 0.000005), {}),
     "nanovolts": (in_unit("nV", 5000), {}),
     "the unit as text alone": (without("code", "system"), {}),
-    "an origin": (each(put(origin={"value": 0.5, "code": "mV"})), {"shift": 0.5}),
+    "an origin": (each(put(origin={"value": 0.5, "code": "mV", "system": UCUM})), {"shift": 0.5}),
     "a factor of 1 left out": (each(lambda s: s.update(factor=1) or s.pop("factor")), {"scale": 200}),
     "eight leads": (eight_leads, {"derived": 4}),
     "all leads interlaced in one component": (interlaced(*TWELVE_LEADS), {}),
@@ -207,6 +218,16 @@ TAKEN: dict[str, tuple[Change, dict[str, Any]]] = {
     "SNOMED CT": (coded("http://snomed.info/sct", {lead: str(code) for lead, code in SNOMED_CODES.items()}), {}),
     "a time as long as the samples": (lasting("2026-01-01T08:30:00Z", "2026-01-01T08:30:04Z"), {}),
     "a time by the day": (lasting("2026-01-01", "2026-01-01"), {}),
+    "leads beyond the twelve by MDC": (
+        extra({"coding": [{"system": MDC, "code": "131337", "display": "Lead V7"}]},
+              {"coding": [{"system": MDC, "code": "131083"}]}, {"coding": [{"system": MDC, "code": "2:66"}]}),
+        {"unread": ("V7", "V8", "V3R")}),
+    "leads beyond the twelve by text and SCP-ECG": (
+        extra({"text": "Lead V4R"}, {"coding": [{"system": "urn:iso:std:iso:11073:91064", "code": "16"}]}),
+        {"unread": ("V4R", "X")}),
+    "nine leads interlaced, one beyond the twelve": (
+        interlaced(*EIGHT, Lead.V6, text=f"{', '.join(EIGHT)}, V3R"),
+        {"derived": 4, "unread": ("V3R",)}),
     "a limit that holds": (each(put(upperLimit=10, lowerLimit=-10)), {}),
 }  # fmt: skip
 
@@ -226,6 +247,7 @@ def test_taken(name: str) -> None:
     np.testing.assert_allclose(recording.leads, wanted[:, : recording.samples], atol=tolerance)
     assert (recording.samples, recording.sampling_rate) == (400, 100)
     assert (recording.repairs, recording.parts) == ((), expected.get("parts", 1))
+    assert recording.unread == expected.get("unread", ())
 
 
 REFUSED: dict[str, tuple[Change, str, str]] = {
@@ -248,7 +270,7 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
     "another system of units": (
         each(put(origin={"value": 0, "system": "urn:x", "code": "mV"})), "code-invalid", ".system"),
     "code and text of the unit differ": (
-        each(put(origin={"value": 0, "code": "mV", "unit": "uV"})), "value", ".origin.unit"),
+        each(put(origin={"value": 0, "code": "mV", "unit": "uV", "system": UCUM})), "value", ".origin.unit"),
     "period in seconds": (each(put(period=0.01)), "value", ".period"),
     "the whole duration as period": (each(put(period=4000)), "value", ".period"),
     "another rate in one lead": (one(3, put(period=5)), "value", "[3].value.ofType(SampledData).period"),
@@ -256,7 +278,7 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
     "outside its limits": (one(3, put(upperLimit=0.01, lowerLimit=-0.01)), "value", ".data"),
     "an ADC offset": (
         one(
-        3, put(origin={"value": 2048, "code": "mV"}, data="2048 " * 399 + "2049", upperLimit=5, lowerLimit=-5)),
+        3, put(origin={"value": 2048}, data="2048 " * 399 + "2049", upperLimit=5, lowerLimit=-5)),
         "value", ".data"),
     "U without its limit": (one(3, put(data="1 U " * 199 + "1 1")), "required", ".upperLimit"),
     "an exponent": (one(3, put(data="1e3 " * 399 + "1")), "value", ".data"),
@@ -275,6 +297,12 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
     "consecutive MDC numbers": (
         lambda d: d["component"][2]["code"]["coding"][0].update(code="131331"),
         "value", "Observation.component[2].code"),
+    "a lead beyond the twelve that is called by another": (
+        extra({"coding": [{"system": MDC, "code": "131337", "display": "Lead V3"}]}), "value",
+        "Observation.component[12].code"),
+    "X by a text alone": (extra({"text": "X"}), "code-invalid", "Observation.component[12].code"),
+    "a lead beyond the twelve that cannot be decoded": (
+        lambda d: (extra({"text": "V7"})(d), one(12, put(data="1 2 x"))(d))[0], "value", ".data"),
     "a time that is too short": (
         lasting("2026-01-01T08:30:00.000Z", "2026-01-01T08:30:01.000Z"), "value", "ofType(Period)"),
     "a time that is too long": (lasting("2026-01-01T08:30:00Z", "2026-01-01T08:31:00Z"), "value", "ofType(Period)"),
@@ -317,7 +345,7 @@ REPAIRED: dict[Repair, Change] = {
     Repair.PERIOD_IN_SECONDS: each(put(period=0.01)),
     Repair.ORIGIN_AS_ADC_OFFSET: each(
         lambda s: s.update(
-            origin={"value": 2048, "code": "mV"},
+            origin={"value": 2048, "code": "mV", "system": UCUM},
             data=" ".join(str(int(point) + 2048) for point in s["data"].split()),
             upperLimit=5,
             lowerLimit=-5,
@@ -388,7 +416,7 @@ def sent_in_any_form(draw: st.DrawFn) -> tuple[bytes, Form, Recording, float]:
     leads = generator.normal(0, 0.5, (12, 12))
     raw = np.rint((leads - origin) / step).astype(int)
     sampled = {
-        "origin": {"value": float(Decimal(str(origin)) / Decimal(str(millivolts))), "code": unit},
+        "origin": {"value": float(Decimal(str(origin)) / Decimal(str(millivolts))), "code": unit, "system": UCUM},
         "factor": float(Decimal(str(step)) / Decimal(str(millivolts))),
         "dimensions": 1,
     }

@@ -25,6 +25,7 @@ VALID = observation(
     issued="2026-11-22T08:30:00Z",
     device={"reference": "Device/1", "identifier": {"system": "s", "value": "1"}},
     derivedFrom=[{"reference": "Observation/1"}],
+    performer=[{"reference": "#p"}],
     note=[{"text": "x"}],
 )
 VALID["component"][0]["valueSampledData"] |= {"data": "1 E U L", "upperLimit": 10, "lowerLimit": -10.5}
