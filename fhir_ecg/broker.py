@@ -3,10 +3,11 @@
 Messages are wake-ups: a job's id and nothing else. What is lost here is found again by the sweeper.
 """
 
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
+
+from fhir_ecg.file_broker import SCHEME
 
 CLASSIFY_TASK = "fhir_ecg.classify"
 QUEUE = "fhir-ecg"
@@ -36,26 +37,14 @@ def make_celery(broker_url: str) -> Celery:
         worker_send_task_events=False,
     )
     if broker_url.startswith("file:"):
-        app.conf.broker_url = "filesystem://localhost//"
+        app.conf.broker_url = f"{SCHEME}://"
     return app
 
 
 def _transport_options(broker_url: str) -> dict[str, object]:
     if broker_url.startswith("file:"):
-        return _file_options(Path(unquote(urlsplit(broker_url).path)))
+        return {"folder": unquote(urlsplit(broker_url).path)}
     if broker_url.startswith(("redis:", "rediss:")):
         # Redelivered after a minute, far more than a reading takes; the claim makes a second one harmless.
         return {"visibility_timeout": 60, "socket_timeout": 5, "socket_connect_timeout": 2}
     return {}
-
-
-def _file_options(folder: Path) -> dict[str, object]:
-    messages, control = folder / "messages", folder / "control"
-    for path in (messages, control):
-        path.mkdir(parents=True, exist_ok=True)
-    return {
-        "data_folder_in": str(messages),
-        "data_folder_out": str(messages),
-        "control_folder": str(control),
-        "polling_interval": 0.1,
-    }
