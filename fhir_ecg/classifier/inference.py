@@ -5,13 +5,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch import nn
 
-from fhir_ecg.classifier.committee import CommitteeNetwork
-from fhir_ecg.classifier.network import EcgNetwork
+from fhir_ecg.classifier.onnx_network import RUNTIME, OnnxNetwork
 from fhir_ecg.classifier.preprocessing import SAMPLING_RATE, preprocess
 from fhir_ecg.classifier.weights import Decision, Manifest, Weights, WeightsError, read_weights
 from fhir_ecg.ecg.contradictions import apply_rules
@@ -22,20 +19,17 @@ from fhir_ecg.ecg.resampling import window
 
 
 class Classifier:
-    """A loaded model. One inference thread: a process a core is faster than many threads beside each other."""
+    """A loaded model."""
 
     def __init__(self, weights: Weights) -> None:
-        torch.set_num_threads(1)
-        self._weights = weights
-        manifest = weights.manifest
-        self._network = build_network(manifest)
-        try:
-            self._network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.tensors.items()})
-        except RuntimeError as error:
-            raise WeightsError(f"the tensors do not fit the architecture that the manifest names: {error}") from error
-        # A fifth faster on one core, to the same logits: benchmarks/inference.py.
-        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
-        self._network.eval()
+        if weights.graph is None:
+            raise WeightsError(
+                f"the weights {weights.manifest.name} {weights.manifest.version} hold no graph for ONNX Runtime, as an "
+                "older version wrote them; add it: fhir-ecg weights import OLD.safetensors --out NEW.safetensors"
+            )
+        self._manifest = weights.manifest
+        self._identity = weights.identity
+        self._network = OnnxNetwork(weights.graph, weights.tensors, len(weights.manifest.labels))
 
     @classmethod
     def from_file(cls, path: Path | None) -> "Classifier":
@@ -49,19 +43,16 @@ class Classifier:
     @property
     def model(self) -> ModelIdentity:
         """Which model this is."""
-        return self._weights.identity
+        return self._identity
 
     @property
     def manifest(self) -> Manifest:
         """What the model is."""
-        return self._weights.manifest
+        return self._manifest
 
     def logits(self, leads: NDArray[np.float32], size: int = 128) -> NDArray[np.float64]:
         """Compute the network's output (records, statements) of preprocessed leads (records, 12, 1000)."""
-        with torch.inference_mode():
-            parts = [self._network(torch.from_numpy(leads[i : i + size])) for i in range(0, len(leads), size)]
-        logits: NDArray[np.float64] = torch.cat(parts).double().numpy()
-        return logits
+        return np.concatenate([self._network(leads[i : i + size]) for i in range(0, len(leads), size)]).astype(float)
 
     def probabilities(self, leads: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compute calibrated probabilities (records, statements) of preprocessed leads (records, 12, 1000)."""
@@ -80,7 +71,7 @@ class Classifier:
         leads = window(recording, CLASSIFIED_SECONDS, SAMPLING_RATE)
         if leads is None:
             raise ValueError("the recording has no 10 s without a gap")
-        return preprocess(leads, self._weights.manifest.preprocessing)
+        return preprocess(leads, self.manifest.preprocessing)
 
     def predict(self, recording: Recording, warnings: Sequence[QualityFinding] = ()) -> Prediction:
         """Classify a recording whose quality was found sufficient.
@@ -93,21 +84,13 @@ class Classifier:
             ValueError: The recording is too short or has a gap.
         """
         leads = np.ascontiguousarray(self.network_input(recording), "<f4")
-        with torch.inference_mode():
-            logits = self._network(torch.from_numpy(leads).unsqueeze(0))[0].double().tolist()
-        manifest = self._weights.manifest
+        logits = self._network(leads[np.newaxis])[0].tolist()
+        manifest = self.manifest
         scores = tuple(
             _score(code, logit, manifest.decisions[code]) for code, logit in zip(manifest.labels, logits, strict=True)
         )
         scores = apply_rules(scores, {warning.code for warning in warnings})
-        return Prediction(self.model, scores, sha256(leads.tobytes()).hexdigest(), f"torch {torch.__version__}")
-
-
-def build_network(manifest: Manifest) -> nn.Module:
-    """Build the network that a manifest names, with weights drawn at random."""
-    if manifest.architecture == "committee":
-        return CommitteeNetwork(manifest.branches, len(manifest.labels))
-    return EcgNetwork(manifest.base_filters, len(manifest.labels))
+        return Prediction(self.model, scores, sha256(leads.tobytes()).hexdigest(), RUNTIME)
 
 
 def _score(code: str, logit: float, decision: Decision) -> StatementScore:

@@ -1,16 +1,14 @@
-"""Weights: one safetensors file with its manifest in the header.
-
-It needs no torch, so that a process can check a model before it forks.
+"""Weights: one safetensors file with its manifest in the header, and the network's graph among its tensors.
 
 The manifest says all that is needed to use the weights and to know them years later; the file's SHA-256 is
-the model's name in every prediction.
+the model's name in every prediction. The graph is what ONNX Runtime computes, so the digest covers that too.
 """
 
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import orjson
@@ -21,10 +19,12 @@ from safetensors.numpy import load, save
 
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.preprocessing import PreprocessingName
+from fhir_ecg.classifier.structure import Architecture, Structure
 from fhir_ecg.ecg.prediction import ModelIdentity
 from fhir_ecg.ecg.statements import STATEMENT_BY_CODE
 
 MANIFEST_KEY = "fhir-ecg-manifest"
+GRAPH_TENSOR = "fhir-ecg-graph"
 SHIPPED = "fhir-ecg-three-branch.safetensors"
 
 
@@ -55,7 +55,7 @@ class Manifest(BaseModel):
 
     name: str
     version: str
-    architecture: Literal["three-branch", "committee"]
+    architecture: Architecture
     """The published network, or branches whose logits are averaged."""
     base_filters: int = Field(64, ge=1, le=256)
     """The published network's width."""
@@ -69,6 +69,11 @@ class Manifest(BaseModel):
     """Data, folds and settings it was trained with."""
     metrics: dict[str, Any]
     """What was measured on the validation folds."""
+
+    @property
+    def structure(self) -> Structure:
+        """What the network is made of."""
+        return Structure(self.architecture, self.base_filters, self.branches, len(self.labels))
 
     @model_validator(mode="after")
     def _labels_are_statements(self) -> Self:
@@ -85,6 +90,8 @@ class Weights:
 
     manifest: Manifest
     tensors: dict[str, NDArray[Any]]
+    graph: bytes | None
+    """What ONNX Runtime computes; None in files that were written before there were graphs in them."""
     sha256: str
 
     @property
@@ -107,13 +114,17 @@ def read_weights(path: Path | None) -> Weights:
         tensors = load(body)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
-    return Weights(_read_manifest(body, path), tensors, sha256(body).hexdigest())
+    graph = tensors.pop(GRAPH_TENSOR, None)
+    return Weights(
+        _read_manifest(body, path), tensors, None if graph is None else graph.tobytes(), sha256(body).hexdigest()
+    )
 
 
-def write_weights(path: Path, manifest: Manifest, tensors: dict[str, NDArray[Any]]) -> None:
-    """Write weights with their manifest."""
+def write_weights(path: Path, manifest: Manifest, tensors: dict[str, NDArray[Any]], graph: bytes) -> None:
+    """Write weights with their manifest and the graph that `fhir_ecg.classifier.export` made for them."""
     # safetensors writes memory as it lies: an array in channels-last order would come back scrambled.
     plain = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    plain[GRAPH_TENSOR] = np.frombuffer(graph, np.uint8)
     # save_file would make a file that its owner alone may read.
     path.write_bytes(save(plain, metadata={MANIFEST_KEY: manifest.model_dump_json()}))
 

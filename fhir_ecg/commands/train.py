@@ -2,22 +2,25 @@
 
 from pathlib import Path
 from tomllib import TOMLDecodeError
+from typing import Any
 
 import click
 import numpy as np
 import orjson
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.special import expit
 
 from fhir_ecg import __version__
 from fhir_ecg.classifier.branch import Branch
+from fhir_ecg.classifier.export import inference_graph, require_exporter
 from fhir_ecg.classifier.training.calibration import fit_decisions
 from fhir_ecg.classifier.training.config import TrainingConfig
 from fhir_ecg.classifier.training.evaluation import figures
 from fhir_ecg.classifier.training.loop import predict_logits, train
 from fhir_ecg.classifier.training.ptbxl import PtbXl, load_folds
-from fhir_ecg.classifier.weights import Manifest, write_weights
+from fhir_ecg.classifier.weights import Manifest, WeightsError, write_weights
 from fhir_ecg.ecg.statements import STATEMENT_CODES
 
 MODEL_FILE = "model.safetensors"
@@ -29,6 +32,7 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
         torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise click.UsageError("torch finds no CUDA device here; train with --device cpu")
+    _check_weights_can_be_written()
     config = _config(config_file)
     training = _load(ptbxl, config.training_folds, config)
     validation = _load(ptbxl, config.validation_folds, config)
@@ -42,7 +46,7 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
         version=__version__,
         architecture="committee" if config.branches else "three-branch",
         base_filters=config.base_filters,
-        branches=tuple(Branch.model_validate(b.model_dump(include=set(Branch.model_fields))) for b in config.branches),
+        branches=tuple(Branch.model_validate(b.model_dump(include=set(Branch.model_fields))) for b in config.members),
         preprocessing=config.preprocessing,
         labels=STATEMENT_CODES,
         decisions=decisions,
@@ -56,8 +60,22 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
     )
     target = run_dir / MODEL_FILE
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    write_weights(target, manifest, tensors)
+    _write(target, manifest, tensors)
     return f"{orjson.dumps(manifest.metrics).decode()}\nWrote {target}. Use it: FHIR_ECG_WEIGHTS={target.absolute()}"
+
+
+def _check_weights_can_be_written() -> None:
+    try:
+        require_exporter()
+    except WeightsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _write(target: Path, manifest: Manifest, tensors: dict[str, NDArray[Any]]) -> None:
+    try:
+        write_weights(target, manifest, tensors, inference_graph(manifest.structure, tensors))
+    except WeightsError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _config(path: Path | None) -> TrainingConfig:

@@ -74,21 +74,33 @@ def import_model(source: str, target: Path | None, force: bool, settings: Settin
 
 
 def _convert(path: Path, origin: str, part: Path) -> Weights:
+    from fhir_ecg.classifier.export import inference_graph
     from fhir_ecg.classifier.published_checkpoint import read_published_checkpoint
 
     checkpoint = read_published_checkpoint(path)
-    write_weights(part, checkpoint.manifest(origin), checkpoint.tensors)
+    manifest = checkpoint.manifest(origin)
+    write_weights(part, manifest, checkpoint.tensors, inference_graph(manifest.structure, checkpoint.tensors))
     return read_weights(part)
 
 
 def _copy(path: Path, part: Path) -> Weights:
-    """Copy a weights file of ours, if the network that its manifest names takes the tensors."""
+    """Copy a weights file of ours, if it can be used; where it holds no graph, the copy does."""
     from fhir_ecg.classifier.inference import Classifier
 
     copyfile(path, part)
     weights = read_weights(part)
+    if weights.graph is None:
+        weights = _add_graph(weights, part)
     Classifier(weights)
     return weights
+
+
+def _add_graph(weights: Weights, part: Path) -> Weights:
+    from fhir_ecg.classifier.export import inference_graph
+
+    manifest, tensors = weights.manifest, weights.tensors
+    write_weights(part, manifest, tensors, inference_graph(manifest.structure, tensors))
+    return read_weights(part)
 
 
 def _locate(source: str) -> tuple[Path, str]:

@@ -66,7 +66,7 @@ class Prediction:
     input_sha256: str
     """Digest of the network's input, float32 little-endian."""
     runtime: str
-    """What computed it, such as `torch 2.13.0+cpu`."""
+    """What computed it, such as `onnxruntime 1.28.0`."""
 
     @property
     def findings(self) -> list[StatementScore]:

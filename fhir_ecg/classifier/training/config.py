@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.preprocessing import PreprocessingName
@@ -19,6 +19,13 @@ class TrainedBranch(Branch):
     weight_decay: float | None = Field(None, ge=0)
     mix_up: float | None = Field(None, ge=0)
     """These four are the branch's own, where they are not the run's."""
+    teacher_share: float = Field(0.0, ge=0, le=1)
+    """How much of each target is the probability that the branches before this one give together (Hinton 2015).
+
+    Branches that learnt from others do not teach: they would teach what they were taught.
+    """
+    teaches_only: bool = False
+    """It is trained to teach the branches after it, and is no member of the committee."""
 
     def own_settings(self) -> dict[str, object]:
         """What it overrides in the run's configuration."""
@@ -57,6 +64,19 @@ class TrainingConfig(BaseModel):
     seed: int = 1
     training_folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
     validation_folds: tuple[int, ...] = (9,)
+
+    @model_validator(mode="after")
+    def _teachers_come_first(self) -> Self:
+        if self.branches and self.branches[0].teacher_share:
+            raise ValueError("the first branch has no branch before it, so its teacher_share must be 0")
+        if self.branches and not self.members:
+            raise ValueError("every branch teaches only, so none is left for the committee")
+        return self
+
+    @property
+    def members(self) -> tuple[TrainedBranch, ...]:
+        """The branches of the committee that is written."""
+        return tuple(branch for branch in self.branches if not branch.teaches_only)
 
     @classmethod
     def read(cls, path: Path | None) -> Self:

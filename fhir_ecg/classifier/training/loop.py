@@ -3,7 +3,9 @@
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from fhir_ecg.classifier.training.ptbxl import PtbXl
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+TRAINING_LOGITS = "training-logits.npz"
 
 
 @dataclass
@@ -82,21 +85,43 @@ def train(
         for plane in (published.morphology_branch, published.global_branch):
             plane.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
         return train_part(config, config.seed, published.to(device), directory, training, validation).cpu()
-    committee = CommitteeNetwork(config.branches)
-    for index, branch in enumerate(config.branches):
+    parts: list[nn.Module] = []
+    places = [directory / f"{index + 1}-{branch.kind}" for index, branch in enumerate(config.branches)]
+    for index, (branch, place) in enumerate(zip(config.branches, places, strict=True)):
         torch.manual_seed(branch.seed)
         part = build_branch(branch).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # as above
-        place = directory / f"{index + 1}-{branch.kind}"
+        targets = training.labels
+        if branch.teacher_share:
+            answers = [
+                training_logits(network, folder, training, device)
+                for network, folder, earlier in zip(parts, places, config.branches[:index], strict=False)
+                if not earlier.teacher_share
+            ]
+            targets = soft_targets(training.labels, answers, branch.teacher_share)
         own = config.model_copy(update=branch.own_settings())
-        trained = train_part(own, branch.seed, part.to(device), place, training, validation)
-        committee.branches[index] = trained.cpu()
+        trained = train_part(own, branch.seed, part.to(device), place, training, validation, targets)
+        parts.append(trained.cpu())
+    committee = CommitteeNetwork(config.members)
+    members = (part for part, branch in zip(parts, config.branches, strict=True) if not branch.teaches_only)
+    for index, member in enumerate(members):
+        committee.branches[index] = member
     return committee.eval()
 
 
 def train_part(
-    config: TrainingConfig, seed: int, network: nn.Module, directory: Path, training: PtbXl, validation: PtbXl
+    config: TrainingConfig,
+    seed: int,
+    network: nn.Module,
+    directory: Path,
+    training: PtbXl,
+    validation: PtbXl,
+    targets: NDArray[np.float32] | None = None,
 ) -> nn.Module:
-    """Train one network, or go on where the directory's checkpoint ends; returns its average, frozen."""
+    """Train one network, or go on where the directory's checkpoint ends; returns its average, frozen.
+
+    It learns the targets (records, statements), or else the labels.
+    """
+    targets = training.labels if targets is None else targets
     directory.mkdir(parents=True, exist_ok=True)
     run = start(config, network, len(training.labels))
     if (directory / CHECKPOINT).is_file():
@@ -104,7 +129,7 @@ def train_part(
     last = config.stop_after or config.epochs
     while run.epoch < last:
         began = time.monotonic()
-        line = {"epoch": run.epoch + 1, "loss": round(_train_epoch(config, seed, run, training), 6)}
+        line = {"epoch": run.epoch + 1, "loss": round(_train_epoch(config, seed, run, training, targets), 6)}
         run.epoch += 1
         if run.epoch % config.validate_every == 0 or run.epoch == last:
             _refresh_statistics(run, training)
@@ -131,7 +156,39 @@ def statement_weights(labels: NDArray[np.float32], exponent: float) -> Tensor:
     return torch.from_numpy((weights / weights.mean()).astype(np.float32))
 
 
-def _train_epoch(config: TrainingConfig, seed: int, run: Run, training: PtbXl) -> float:
+def training_logits(network: nn.Module, directory: Path, training: PtbXl, device: str = "cpu") -> NDArray[np.float32]:
+    """Compute a finished branch's logits (records, statements) of the whole training records.
+
+    They are kept in the branch's folder, and used again by the same weights on the same records.
+    """
+    digest = sha256()
+    for record in training.leads:
+        digest.update(record.tobytes())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    path = directory / TRAINING_LOGITS
+    if path.is_file():
+        with np.load(path) as kept:
+            if str(kept["digest"]) == digest.hexdigest():
+                return np.asarray(kept["logits"], np.float32)
+    computed = predict_logits(network.to(device), training.leads, description=f"answers of {directory.name}")
+    network.cpu()
+    logits = computed.astype(np.float32)
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:
+        np.savez(file, digest=digest.hexdigest(), logits=logits)
+    temporary.replace(path)
+    return logits
+
+
+def soft_targets(
+    labels: NDArray[np.float32], logits: Sequence[NDArray[np.floating]], share: float
+) -> NDArray[np.float32]:
+    """Blend labels with the probabilities that the mean of the teachers' logits gives; the share is the teachers'."""
+    return np.asarray((1 - share) * labels + share * expit(np.mean(logits, axis=0)), np.float32)
+
+
+def _train_epoch(config: TrainingConfig, seed: int, run: Run, training: PtbXl, targets: NDArray[np.float32]) -> float:
     torch.manual_seed(seed * 100_003 + run.epoch)
     generator = np.random.default_rng([seed, run.epoch])
     device = _device(run.network)
@@ -145,7 +202,7 @@ def _train_epoch(config: TrainingConfig, seed: int, run: Run, training: PtbXl) -
     progress = tqdm(batches, desc=f"epoch {run.epoch + 1}/{config.epochs}", unit="batch", mininterval=2)
     for batch in progress:
         leads = augment(training.leads[batch], config, generator)
-        labels = torch.from_numpy(training.labels[batch])
+        labels = torch.from_numpy(targets[batch])
         if config.mix_up and generator.random() < 0.5:
             leads, labels = blend(leads, labels, config.mix_up, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=not precise):
@@ -190,11 +247,16 @@ def _refresh_statistics(run: Run, training: PtbXl, batches: int = 40, size: int 
 
 
 @torch.inference_mode()
-def predict_logits(network: torch.nn.Module, leads: NDArray[np.float32], size: int = 128) -> NDArray[np.float64]:
-    """Compute the logits (records, statements) of whole records."""
+def predict_logits(
+    network: torch.nn.Module, leads: NDArray[np.float32], size: int = 128, description: str | None = None
+) -> NDArray[np.float64]:
+    """Compute the logits (records, statements) of whole records; a description asks for a progress bar."""
     network.eval()
     device = _device(network)
-    parts = [network(torch.from_numpy(leads[i : i + size]).to(device)) for i in range(0, len(leads), size)]
+    starts = tqdm(
+        range(0, len(leads), size), desc=description, unit="batch", mininterval=2, disable=description is None
+    )
+    parts = [network(torch.from_numpy(leads[i : i + size]).to(device)) for i in starts]
     return torch.cat(parts).double().cpu().numpy()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from fhir_ecg.classifier.inference import build_network
+from fhir_ecg.classifier.architecture import build_network
 from fhir_ecg.classifier.preprocessing import BAND_HZ, SAMPLES, SAMPLING_RATE
 from fhir_ecg.classifier.training.calibration import FEWEST_POSITIVES
 from fhir_ecg.classifier.weights import Manifest
@@ -69,7 +69,7 @@ def build_card(
 
 
 def _architecture(manifest: Manifest) -> dict[str, Any]:
-    network = build_network(manifest)
+    network = build_network(manifest.structure)
     if manifest.architecture == "committee":
         parts = network.get_submodule("branches").children()
         branches = [
@@ -86,11 +86,15 @@ def _architecture(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _schedules(manifest: Manifest) -> list[dict[str, int | None]]:
-    """Say for how many epochs each branch was to be trained, and after which it was stopped: its own, or the run's."""
+def _schedules(manifest: Manifest) -> list[dict[str, Any]]:
+    """Say of each branch its epochs, after which it was stopped (its own, or the run's), and its teachers' share."""
     run = manifest.training
-    own: list[dict[str, int | None]] = list(run.get("branches", ())) or [{}] * len(manifest.branches)
-    return [{name: branch.get(name) or run.get(name) for name in ("epochs", "stop_after")} for branch in own]
+    own = [branch for branch in run.get("branches", ()) if not branch.get("teaches_only")]
+    return [
+        {name: branch.get(name) or run.get(name) for name in ("epochs", "stop_after")}
+        | {"teacher_share": branch.get("teacher_share", 0.0)}
+        for branch in own or [{}] * len(manifest.branches)
+    ]
 
 
 def _parameters(module: nn.Module) -> int:

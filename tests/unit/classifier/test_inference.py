@@ -1,5 +1,7 @@
 """From a Recording to a Prediction with the shipped model."""
 
+from importlib.metadata import version
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,13 @@ def test_probabilities_of_many_equal_those_of_one(classifier: Classifier) -> Non
 
     for recording, probabilities in zip(recordings, classifier.probabilities(batch), strict=True):
         single = [score.probability for score in classifier.predict(recording).scores]
-        np.testing.assert_allclose(probabilities, single, atol=1e-5)
+        np.testing.assert_allclose(probabilities, single, rtol=0, atol=1e-6)
+
+
+def test_a_prediction_names_its_runtime(classifier: Classifier) -> None:
+    prediction = classifier.predict(synthesise(EXAMPLES["normal-sinus-rhythm"], 10, 100, seed=1))
+
+    assert prediction.runtime == f"onnxruntime {version('onnxruntime')}"
 
 
 def test_what_quality_would_refuse_is_an_error(classifier: Classifier) -> None:

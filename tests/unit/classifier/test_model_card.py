@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from locations import REPOSITORY
 
 from fhir_ecg.classifier.branch import Branch
+from fhir_ecg.classifier.export import exported_graph
 from fhir_ecg.classifier.network import EcgNetwork
 from fhir_ecg.classifier.training.card_markdown import card_as_markdown
 from fhir_ecg.classifier.training.model_card import _architecture
@@ -71,7 +72,8 @@ def weights_file(path: Path, training: dict[str, Any]) -> Path:
         training=training,
         metrics={},
     )
-    write_weights(path, manifest, {name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    write_weights(path, manifest, tensors, exported_graph(manifest.structure))
     return path
 
 

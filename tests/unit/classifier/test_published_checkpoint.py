@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.numpy import save_file
 from torch import nn
 
 from fhir_ecg.classifier.inference import Classifier
 from fhir_ecg.classifier.network import EcgNetwork
 from fhir_ecg.classifier.preprocessing import preprocess
 from fhir_ecg.classifier.published_checkpoint import LARGEST_BYTES
-from fhir_ecg.classifier.weights import SHIPPED, read_weights, write_weights
+from fhir_ecg.classifier.weights import MANIFEST_KEY, SHIPPED, read_weights, write_weights
 from fhir_ecg.cli import main
 from fhir_ecg.ecg.statements import STATEMENT_CODES
 from fhir_ecg.ecg.synthesis import EXAMPLES, synthesise
@@ -124,7 +125,7 @@ def test_the_imported_model_is_the_source_network(tmp_path: Path, target: Path) 
     assert len(set(logits)) == len(STATEMENT_CODES)
     assert {code: score.logit for code, score in scores.items()} == pytest.approx(
         dict(zip(LABELS, logits, strict=True)),
-        abs=1e-6,  # the order of the sums differs with the layout in memory
+        abs=1e-6,  # the order of the sums differs between torch and ONNX Runtime
     )
     assert {score.threshold for score in scores.values()} == {0.3}
     assert scores["NORM"].probability == pytest.approx(1 / (1 + np.exp(-scores["NORM"].logit)))
@@ -378,12 +379,43 @@ def test_a_weights_file_of_ours_goes_into_the_data_directory_under_its_digest(tm
 
 def test_a_weights_file_whose_tensors_do_not_fit_its_manifest_is_refused(tmp_path: Path) -> None:
     weights = read_weights(None)
+    assert weights.graph is not None
     tensors = dict(weights.tensors)
-    tensors.pop(next(iter(tensors)))
-    write_weights(tmp_path / "mine.safetensors", weights.manifest, tensors)
+    tensors.pop("branches.0.stem.weight")
+    write_weights(tmp_path / "mine.safetensors", weights.manifest, tensors, weights.graph)
 
     status, _, said = run("weights", "import", tmp_path / "mine.safetensors", FHIR_ECG_DATA_DIR=str(tmp_path / "data"))
 
     assert status == 1
     assert "do not fit" in said
     assert list((tmp_path / "data" / "weights").iterdir()) == []
+
+
+def test_an_older_weights_file_is_given_its_graph(tmp_path: Path, checkpoint: Checkpoint, target: Path) -> None:
+    torch.save(checkpoint, tmp_path / "ecg_model.pth")
+    run("weights", "import", tmp_path / "ecg_model.pth", "--out", target)
+    older, newer = tmp_path / "older.safetensors", tmp_path / "newer.safetensors"
+    weights = read_weights(target)
+    save_file(weights.tensors, older, {MANIFEST_KEY: weights.manifest.model_dump_json()})
+
+    assert run("weights", "import", older, "--out", newer)[0] == 0
+
+    assert newer.read_bytes() == target.read_bytes()
+
+
+def test_an_older_weights_file_of_another_network_is_refused(tmp_path: Path, target: Path) -> None:
+    weights = read_weights(None)
+    older = tmp_path / "older.safetensors"
+    manifest = weights.manifest.model_copy(update={"branches": weights.manifest.branches[1:]})
+    save_file(weights.tensors, older, {MANIFEST_KEY: manifest.model_dump_json()})
+
+    assert "do not fit the architecture that the manifest names" in refused(older, target)
+
+
+def test_without_the_exporter_the_error_says_what_to_install(
+    tmp_path: Path, checkpoint: Checkpoint, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(checkpoint, tmp_path / "ecg_model.pth")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+
+    assert "onnxscript must be there: pip install 'fhir-ecg[train]'" in refused(tmp_path / "ecg_model.pth", target)

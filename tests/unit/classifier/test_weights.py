@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
+from fhir_ecg.classifier.export import exported_graph
 from fhir_ecg.classifier.inference import Classifier
 from fhir_ecg.classifier.network import EcgNetwork
-from fhir_ecg.classifier.weights import Decision, Manifest, WeightsError, read_weights, write_weights
+from fhir_ecg.classifier.weights import MANIFEST_KEY, Decision, Manifest, WeightsError, read_weights, write_weights
 from fhir_ecg.ecg.statements import STATEMENT_CODES
 
 MANIFEST = Manifest(
@@ -30,24 +31,30 @@ def tensors(base_filters: int) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in EcgNetwork(base_filters).state_dict().items()}
 
 
+@pytest.fixture(scope="module")
+def graph() -> bytes:
+    return exported_graph(MANIFEST.structure)
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, graph: bytes) -> Path:
     target = tmp_path / "model.safetensors"
-    write_weights(target, MANIFEST, tensors(2))
+    write_weights(target, MANIFEST, tensors(2), graph)
     return target
 
 
-def test_manifest_and_tensors_come_back(path: Path) -> None:
+def test_manifest_tensors_and_graph_come_back(path: Path, graph: bytes) -> None:
     weights = read_weights(path)
 
     assert weights.manifest == MANIFEST
+    assert weights.graph == graph
     assert weights.tensors.keys() == tensors(2).keys()
     assert Classifier(weights).model.weights_sha256 == weights.sha256
 
 
-def test_arrays_of_any_memory_order_come_back(tmp_path: Path) -> None:
+def test_arrays_of_any_memory_order_come_back(tmp_path: Path, graph: bytes) -> None:
     arrays = {name: np.asfortranarray(array) for name, array in tensors(2).items()}
-    write_weights(tmp_path / "model.safetensors", MANIFEST, arrays)
+    write_weights(tmp_path / "model.safetensors", MANIFEST, arrays, graph)
 
     read = read_weights(tmp_path / "model.safetensors").tensors
     assert all(np.array_equal(read[name], arrays[name]) for name in arrays)
@@ -66,7 +73,7 @@ def test_what_is_no_weights_file_is_refused(path: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(path.read_bytes()[:1000])
     foreign = tmp_path / "foreign.safetensors"
-    save_file({"layer.weight": torch.zeros(1)}, foreign)
+    save_file({"layer.weight": np.zeros(1)}, foreign)
     pickled = tmp_path / "model.pth"
     torch.save({"model_state_dict": {}}, pickled)
 
@@ -75,11 +82,29 @@ def test_what_is_no_weights_file_is_refused(path: Path, tmp_path: Path) -> None:
             read_weights(refused)
 
 
-def test_tensors_that_do_not_fit_the_manifest_are_refused(tmp_path: Path) -> None:
+def test_tensors_that_do_not_fit_the_graph_are_refused(tmp_path: Path, graph: bytes) -> None:
     target = tmp_path / "model.safetensors"
-    write_weights(target, MANIFEST, tensors(3))
+    write_weights(target, MANIFEST, tensors(3), graph)
 
-    with pytest.raises(WeightsError, match="do not fit"):
+    with pytest.raises(WeightsError, match="do not fit the graph"):
+        Classifier.from_file(target)
+
+
+def test_a_graph_that_does_not_fit_the_manifest_is_refused(tmp_path: Path, graph: bytes) -> None:
+    codes = STATEMENT_CODES[:-1]
+    fewer = {"labels": codes, "decisions": {code: MANIFEST.decisions[code] for code in codes}}
+    target = tmp_path / "model.safetensors"
+    write_weights(target, MANIFEST.model_copy(update=fewer), tensors(2), graph)
+
+    with pytest.raises(WeightsError, match="not what its manifest says"):
+        Classifier.from_file(target)
+
+
+def test_a_file_without_a_graph_is_refused_with_what_adds_one(tmp_path: Path) -> None:
+    target = tmp_path / "older.safetensors"
+    save_file(tensors(2), target, {MANIFEST_KEY: MANIFEST.model_dump_json()})
+
+    with pytest.raises(WeightsError, match=r"fhir-ecg weights import OLD\.safetensors --out NEW\.safetensors"):
         Classifier.from_file(target)
 
 

@@ -9,7 +9,7 @@ MODEL = ModelIdentity("a model", "1", "0" * 64)
 
 def prediction(*scores: tuple[str, float, float]) -> Prediction:
     """A Prediction of (code, probability, threshold)."""
-    return Prediction(MODEL, tuple(StatementScore(code, 0.0, p, t) for code, p, t in scores), "1" * 64, "torch")
+    return Prediction(MODEL, tuple(StatementScore(code, 0.0, p, t) for code, p, t in scores), "1" * 64, "onnxruntime")
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ PREDICTION = Prediction(
         StatementScore("TRIGU", 0.1, 0.5, 0.5),
     ),
     "cd" * 32,
-    "torch 2.13.0",
+    "onnxruntime 1.28.0",
 )
-NOTHING_FOUND = Prediction(MODEL, (StatementScore("AFIB", -2.0, 0.1, 0.4),), "cd" * 32, "torch 2.13.0")
+NOTHING_FOUND = Prediction(MODEL, (StatementScore("AFIB", -2.0, 0.1, 0.4),), "cd" * 32, "onnxruntime 1.28.0")
 RECORDING = Recording(np.zeros((12, 5000)), 500.0)
 REPAIRED = Recording(np.zeros((12, 5000)), 500.0, (Lead.III, Lead.AVR), ("period-in-seconds",))
 
