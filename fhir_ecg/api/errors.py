@@ -1,10 +1,12 @@
 """Every error as an OperationOutcome."""
 
 import logging
+from collections.abc import Sequence
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, Unauthorized
+from werkzeug.exceptions import HTTPException, Unauthorized
 
+from fhir_ecg.api.accounting import web_metrics
 from fhir_ecg.api.answers import fhir_response
 from fhir_ecg.fhir.outcome import (
     IssueType,
@@ -14,7 +16,8 @@ from fhir_ecg.fhir.outcome import (
     UnprocessableError,
     operation_outcome,
 )
-from fhir_ecg.service.admit import ConditionFailedError
+from fhir_ecg.service.admit import BusyError, ConditionFailedError
+from fhir_ecg.store.engine import DatabaseAwayError
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +33,10 @@ _ISSUE_TYPES: dict[int, IssueType] = {
     429: "throttled",
 }
 
-# A client that is still sending when we answer would see a reset connection instead of the answer.
-_DRAINED_BYTES = 64 * 1024**2
-_CHUNK = 64 * 1024
+_RETRY_SECONDS = 15
+
+# Where ECGs come in.
+_DOORS = ("fhir.create_observation", "fhir.process_bundle")
 
 
 def register(app: Flask) -> None:
@@ -40,32 +44,57 @@ def register(app: Flask) -> None:
     app.register_error_handler(MalformedError, _malformed)
     app.register_error_handler(UnprocessableError, _unprocessable)
     app.register_error_handler(ConditionFailedError, _condition_failed)
+    app.register_error_handler(BusyError, _busy)
+    app.register_error_handler(DatabaseAwayError, _database_away)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
 def _malformed(error: RefusedError) -> Response:
-    return fhir_response(operation_outcome(error.problems), 400)
+    return _told(error.problems, 400)
 
 
 def _unprocessable(error: RefusedError) -> Response:
-    return fhir_response(operation_outcome(error.problems), 422)
+    return _told(error.problems, 422)
 
 
 def _condition_failed(error: RefusedError) -> Response:
-    return fhir_response(operation_outcome(error.problems), 412)
+    return _told(error.problems, 412)
+
+
+def _busy(error: RefusedError) -> Response:
+    return _later(error.problems)
+
+
+def _database_away(error: Exception) -> Response:
+    logger.error("the database is away", exc_info=error)
+    text = (
+        "This server cannot reach its data at this moment, and cannot tell whether the request was carried out. Send "
+        "it again with the same Idempotency-Key or If-None-Exist, and it is carried out once."
+    )
+    return _later([Problem("transient", text)])
+
+
+def _later(problems: Sequence[Problem]) -> Response:
+    response = _told(problems, 503)
+    response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
+
+
+def _told(problems: Sequence[Problem], status: int) -> Response:
+    """Answer with an OperationOutcome, and count it where it turns an ECG away."""
+    if request.endpoint in _DOORS:
+        web_metrics().refused(problems[0].code)
+    return fhir_response(operation_outcome(problems), status)
 
 
 def _http(error: HTTPException) -> Response:
-    if isinstance(error, RequestEntityTooLarge):
-        _drain()
     status = error.code or 500
     code: IssueType = _ISSUE_TYPES.get(status, "exception" if status >= 500 else "processing")
     # Of a body that is refused unread, the whole is at fault.
     expression = request.path.rstrip("/").rpartition("/")[2] if request.method == "POST" else None
     expression = {"fhir": "Bundle", "Observation": "Observation"}.get(expression or "")
-    problem = Problem(code, error.description or error.name, expression)
-    response = fhir_response(operation_outcome([problem]), status)
+    response = _told([Problem(code, error.description or error.name, expression)], status)
     if status == 405:
         allowed = getattr(error, "valid_methods", None) or []
         response.headers["Allow"] = ", ".join(sorted(allowed))
@@ -75,13 +104,6 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    logger.error("unexpected error", extra={"request": g.caller.request_id}, exc_info=error)
+    logger.error("unexpected error", exc_info=error)
     text = f"This server failed. Its operator finds the cause in the log under request {g.caller.request_id}."
-    return fhir_response(operation_outcome([Problem("exception", text, severity="fatal")]), 500)
-
-
-def _drain() -> None:
-    stream = request.environ["wsgi.input"]
-    left = min(request.content_length or _DRAINED_BYTES, _DRAINED_BYTES)
-    while left > 0 and (chunk := stream.read(min(_CHUNK, left))):
-        left -= len(chunk)
+    return _told([Problem("exception", text, severity="fatal")], 500)

@@ -25,6 +25,10 @@ class Condition:
     """A search for Observations: where one matches, that is the ECG. https://hl7.org/fhir/R4/http.html#ccreate"""
 
 
+class BusyError(RefusedError):
+    """More than this service can take now; the same request is welcome later (HTTP 503)."""
+
+
 class ConditionFailedError(RefusedError):
     """Several resources match a condition that one may (HTTP 412)."""
 
@@ -37,6 +41,20 @@ class Found:
     report: StoredResource
     replay: bool
     """Whether it is the answer to the same attempt to send, rather than to another."""
+
+
+def require_room(application: Application, work: UnitOfWork, ecgs: int = 1) -> None:
+    """Refuse ECGs that would wait behind too many others.
+
+    Senders at the same moment may pass together: the limit is kept but for as many ECGs as there are web threads.
+
+    Raises:
+        BusyError: The queue is full.
+    """
+    limit = application.policy.queue_limit
+    if work.jobs.unfinished(limit=limit) + ecgs > limit:
+        text = f"{limit} ECGs wait to be read already. Nothing was stored; send it again later."
+        raise BusyError(Problem("throttled", text))
 
 
 def admission_keys(
