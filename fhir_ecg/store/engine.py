@@ -4,13 +4,25 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 SQLITE_BUSY_SECONDS = 30
 WRITES = "fhir_ecg_writes"
 
+# A server that takes connections and never answers, or whose machine is gone, is given up after a while. Seconds,
+# but tcp_user_timeout; the URL may say otherwise. https://www.postgresql.org/docs/current/libpq-connect.html
+_POSTGRESQL_TIMEOUTS = {
+    "connect_timeout": 3,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
 DatabaseError = SQLAlchemyError
 """What any failure of the database is raised as."""
+DatabaseAwayError = OperationalError
+"""A failure that may pass: no connection, no room on the disk, a lock that was waited for too long."""
 
 
 def open_engine(url: str) -> Engine:
@@ -21,11 +33,17 @@ def open_engine(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        timeouts = {name: value for name, value in _POSTGRESQL_TIMEOUTS.items() if name not in parsed.query}
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args=timeouts,
+        )
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+        engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": SQLITE_BUSY_SECONDS})
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine

@@ -114,6 +114,11 @@ class Jobs:
         counted = select(JobRow.state, func.count()).group_by(JobRow.state)
         return dict(self._session.execute(counted).all())
 
+    def unfinished(self, *, limit: int) -> int:
+        """Count the jobs that are not finished, up to a limit, beyond which it would cost more to know."""
+        some = select(JobRow.id).where(JobRow.state.in_((WAITING, RUNNING))).limit(limit).subquery()
+        return self._session.scalar(select(func.count()).select_from(some)) or 0
+
     def oldest_waiting(self) -> datetime | None:
         """Tell since when the oldest unfinished job waits."""
         return self._session.scalar(select(func.min(JobRow.created_at)).where(JobRow.state.in_((WAITING, RUNNING))))

@@ -4,11 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from alembic import command
 
 from fhir_ecg.service.application import Application, now
 from fhir_ecg.store.jobs import Job
-from fhir_ecg.store.migrations import _config, pending, upgrade
 
 LEASE = timedelta(seconds=60)
 SOON = timedelta(seconds=5)
@@ -94,16 +92,3 @@ def test_what_an_exception_interrupts_is_rolled_back(application: Application) -
         fail()
     with application.store.transaction(writes=False) as work:
         assert work.jobs.count_by_state() == {}
-
-
-def test_migrations_go_forward_and_back_and_match_the_tables(application: Application) -> None:
-    engine = application.store.engine
-    config = _config()
-    assert pending(engine) is None
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.check(config)
-        command.downgrade(config, "base")
-    assert "fhir-ecg db upgrade" in (pending(engine) or "")
-    upgrade(engine)
-    assert pending(engine) is None
