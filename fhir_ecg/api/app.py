@@ -1,16 +1,13 @@
 """The Flask application."""
 
-import re
-from uuid import uuid4
-
-from flask import Flask, Response, g, redirect, request
+from flask import Flask, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
-from fhir_ecg.api import authorisation, errors, health, interactions
-from fhir_ecg.service.application import Application, Caller
+from fhir_ecg.api import accounting, authorisation, errors, health, interactions
+from fhir_ecg.api.metrics import WebMetrics
+from fhir_ecg.service.application import Application
+from fhir_ecg.service.health import HealthProbe
 from fhir_ecg.settings import Settings
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def create_app(application: Application, settings: Settings) -> Flask:
@@ -19,10 +16,10 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes
     app.extensions["fhir_ecg"] = application
     app.extensions["fhir_ecg_settings"] = settings
+    app.extensions["fhir_ecg_health"] = probe = HealthProbe(application)
     app.url_map.strict_slashes = False
-    app.before_request(_identify_request)
+    accounting.register(app, WebMetrics(application, probe))
     app.before_request(authorisation.authorise)
-    app.after_request(_return_request_id)
     app.register_blueprint(interactions.blueprint)
     app.register_blueprint(health.blueprint)
     app.add_url_rule("/", "root", _root)
@@ -32,13 +29,3 @@ def create_app(application: Application, settings: Settings) -> Flask:
 
 def _root() -> BaseResponse:
     return redirect("/fhir/metadata")
-
-
-def _identify_request() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.caller = Caller(request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid4()))
-
-
-def _return_request_id(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.caller.request_id
-    return response

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from flask import Blueprint, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, NotFound
 
+from fhir_ecg.api.accounting import web_metrics
 from fhir_ecg.api.answers import base_url, fhir_response, with_version
 from fhir_ecg.api.negotiation import body_form, preferences, require_acceptable
 from fhir_ecg.fhir.bundle import created_entry, refused_entry, response_bundle, searchset
@@ -51,11 +52,13 @@ def process_bundle() -> Response:
     """Take in the ECGs of a transaction or batch."""
     body, form = _read_body()
     kind, outcomes = submit_bundle(_application(), body, form, g.caller)
+    web_metrics().accepted("bundle", sum(outcome.stored is not None for outcome in outcomes))
     return fhir_response(response_bundle(kind, [_entry_answer(outcome) for outcome in outcomes]))
 
 
 def _entry_answer(outcome: EntryOutcome) -> dict[str, Any]:
     if outcome.stored is None:
+        web_metrics().refused(outcome.problems[0].code)
         return refused_entry(outcome.problems)
     location = f"{base_url()}/{outcome.stored.versioned_reference}"
     return created_entry(location, outcome.stored.version, instant(outcome.stored.last_updated))
@@ -102,6 +105,8 @@ def create_observation() -> Response:
     """Take an ECG in."""
     body, form = _read_body()
     accepted = submit(_application(), body, form, g.caller, _condition())
+    if accepted.stored:
+        web_metrics().accepted(form.syntax)
     status = 200 if accepted.existed else 201
     wanted = preferences().get("return", "representation")
     report_url = f"{base_url()}/{accepted.report.reference}"

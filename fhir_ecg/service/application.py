@@ -1,10 +1,12 @@
 """What the use cases work with; `fhir_ecg.bootstrap` puts it together."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from fhir_ecg.ecg.prediction import ModelIdentity
 from fhir_ecg.fhir.repairs import Repair
 from fhir_ecg.fhir.report import ReadStatus
 from fhir_ecg.store.unit_of_work import Store
@@ -25,8 +27,18 @@ class Policy:
     repairs: frozenset[Repair]
     same_bytes_within: timedelta
     """An Observation of the same bytes is not taken twice within so long; 0 where it is."""
+    queue_limit: int
+    """While so many ECGs wait to be read, further ones are refused."""
     worker_silence: timedelta
     """A worker that has given no sign of life for so long counts as gone."""
+
+
+Stage = Literal["claim", "decode", "quality", "predict", "write"]
+"""What a job goes through; `predict` is preprocessing and inference."""
+
+
+def _untimed(_stage: Stage) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -36,14 +48,20 @@ class Application:
     store: Store
     wake: Callable[[str], None]
     """Sends a job's id to the workers; never raises, since the job's row is the truth."""
+    wakes_waiting: Callable[[], int]
+    """Counts the wake-ups that no worker has taken; 0 where the broker does not tell."""
     broker_problem: Callable[[], str | None]
     """Says what keeps wake-ups from being sent; None where nothing does."""
     classifier: "Callable[[], Classifier]"
     """Loads the model at the first call."""
     weights_sha256: Callable[[], str]
     """Digest of the weights that this process would read with."""
+    model: Callable[[], ModelIdentity]
+    """The model that this process would read with."""
     policy: Policy
     software_version: str
+    timed: Callable[[Stage], AbstractContextManager[None]] = _untimed
+    """Measures a stage, where somebody counts; never raises what the stage does not raise."""
 
 
 @dataclass(frozen=True)

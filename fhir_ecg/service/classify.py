@@ -9,6 +9,7 @@ from uuid import uuid4
 from fhir_ecg.ecg.prediction import Prediction
 from fhir_ecg.ecg.quality import QualityFinding, quality_findings, quality_warnings
 from fhir_ecg.ecg.recording import Recording
+from fhir_ecg.error_text import describe_error
 from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.reading_resources import (
     model_device,
@@ -17,6 +18,7 @@ from fhir_ecg.fhir.reading_resources import (
 )
 from fhir_ecg.fhir.repairs import Repair
 from fhir_ecg.fhir.report import Writing, cancelled_report, read_report
+from fhir_ecg.log_context import add_log_fields
 from fhir_ecg.service.application import Application, Policy, now
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.jobs import Job
@@ -57,23 +59,28 @@ class _Reading:
 def classify(application: Application, job_id: str) -> Outcome:
     """Do one job, if it can be claimed."""
     started_at = now()
-    with application.store.transaction() as work:
+    with application.timed("claim"), application.store.transaction() as work:
         job = work.jobs.claim(job_id, started_at, lease=application.policy.lease)
         if job is None:
             return "not claimed"
         case = _case(work, job, started_at)
+    add_log_fields(attempt=job.attempt, report=job.report_id)
     if job.attempt > application.policy.maximum_attempts:
         reason = QualityFinding("processing-failed", f"The reading failed {job.attempt - 1} times.")
         return _cancel(application, case, [reason], error="every attempt ended without a result")
     try:
-        recording = case.recording()
-        if findings := quality_findings(recording):
+        with application.timed("decode"):
+            recording = case.recording()
+        with application.timed("quality"):
+            findings = quality_findings(recording)
+            warnings = [] if findings else quality_warnings(recording)
+        if findings:
             return _cancel(application, case, findings)
-        warnings = quality_warnings(recording)
-        prediction = application.classifier().predict(recording, warnings)
+        with application.timed("predict"):
+            prediction = application.classifier().predict(recording, warnings)
         return _complete(application, case, _Reading(recording, warnings, prediction))
     except Exception as error:
-        logger.exception("reading failed", extra={"job": job.id, "attempt": job.attempt})
+        logger.exception("reading failed")
         return _give_back(application, case, error)
 
 
@@ -88,7 +95,7 @@ def _case(work: UnitOfWork, job: Job, started_at: datetime) -> _Case:
 
 def _complete(application: Application, case: _Case, reading: _Reading) -> Outcome:
     moment = now()
-    with application.store.transaction() as work:
+    with application.timed("write"), application.store.transaction() as work:
         if not work.jobs.finish(case.job, moment):
             return "not claimed"
         written = _write_reading(work, application.policy, case, reading, moment)
@@ -134,7 +141,7 @@ def _write_reading(
 
 def _cancel(application: Application, case: _Case, reasons: list[QualityFinding], error: str | None = None) -> Outcome:
     moment = now()
-    with application.store.transaction() as work:
+    with application.timed("write"), application.store.transaction() as work:
         if not work.jobs.finish(case.job, moment, error=error):
             return "not claimed"
         report = work.resources.put(cancelled_report(case.registered, reasons, issued=moment), moment)
@@ -148,7 +155,7 @@ def _cancel(application: Application, case: _Case, reasons: list[QualityFinding]
 
 def _give_back(application: Application, case: _Case, error: Exception) -> Outcome:
     """End a failed attempt: the job waits again, or its report is cancelled after the last one."""
-    described = f"{type(error).__name__}: {error}"
+    described = describe_error(error)
     if case.job.attempt >= application.policy.maximum_attempts:
         reason = QualityFinding("processing-failed", f"The reading failed {case.job.attempt} times.")
         return _cancel(application, case, [reason], error=described)

@@ -1,6 +1,8 @@
 """Taking an ECG in: everything that is accepted, in one transaction; then the wake-up."""
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -9,16 +11,21 @@ from uuid import uuid4
 
 from fhir_ecg.fhir.document import Form, read_observation
 from fhir_ecg.fhir.ecg_observation import Sent, read_joined
-from fhir_ecg.fhir.outcome import RefusedError
+from fhir_ecg.fhir.outcome import Problem, RefusedError
 from fhir_ecg.fhir.plausibility import check_plausibility
 from fhir_ecg.fhir.release import r4_form
 from fhir_ecg.fhir.report import registered_report
-from fhir_ecg.service.admit import Condition, admission_keys, find_admitted
+from fhir_ecg.service.admit import BusyError, Condition, admission_keys, find_admitted, require_room
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.store.admissions import Admitted, AdmittedMeanwhileError
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.resources import StoredResource
 from fhir_ecg.store.unit_of_work import UnitOfWork
+
+logger = logging.getLogger(__name__)
+
+# Each try finds what another has let in, unless that other failed in the end.
+_MOST_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Accepted:
     report: StoredResource
     existed: bool = False
     """Whether it was here already, and nothing was stored."""
+    stored: bool = False
+    """Whether it was stored now: neither here already, nor the answer to the same attempt to send."""
 
 
 def submit(
@@ -43,18 +52,30 @@ def submit(
     try:
         sent, form = read_observation(body, form)
         check_plausibility(read_joined([Sent(sent)], application.policy.repairs), "Observation")
-        while True:
-            try:
-                accepted, job_id = _admit(application, body, sent, form, caller, condition)
-                break
-            except AdmittedMeanwhileError:  # the other's transaction has ended: now it is found
-                continue
+        accepted, job_id = _admit_or_find(application, body, sent, form, caller, condition)
     except RefusedError as error:
         record_refusal(application, error, caller)
         raise
     if job_id:
         application.wake(job_id)
+        tell_accepted(job_id, accepted.observation, accepted.report)
     return accepted
+
+
+def _admit_or_find(
+    application: Application, body: bytes, sent: dict[str, Any], form: Form, caller: Caller, condition: Condition
+) -> tuple[Accepted, str | None]:
+    for _ in range(_MOST_TRIES):
+        with suppress(AdmittedMeanwhileError):  # the other's transaction has ended: now it is found
+            return _admit(application, body, sent, form, caller, condition)
+    text = "Others send the same ECG at this moment. Nothing was stored of this one; send it again."
+    raise BusyError(Problem("throttled", text, "Observation"))
+
+
+def tell_accepted(job_id: str, observation: StoredResource, report: StoredResource) -> None:
+    """Let the log lead from the request to the job, whose id the worker's lines carry."""
+    ids = {"job": job_id, "observation": observation.content["id"], "report": report.content["id"]}
+    logger.info("an ECG was accepted", extra=ids)
 
 
 def _admit(
@@ -69,6 +90,7 @@ def _admit(
             detail = {"existed": True}
             work.audit.add(AuditEntry("create", "success", caller.client, caller.request_id, entities, detail), moment)
             return Accepted(found.observation, found.report, existed=not found.replay), None
+        require_room(application, work)
         observation = r4_form(sent) | {"id": str(uuid4())}
         for key in keys:
             work.admissions.add(key, Admitted(observation["id"], sha256(body).hexdigest()), moment)
@@ -79,7 +101,7 @@ def _admit(
         report, job_id = register(application, work, [observation], moment)
         entities = (stored.versioned_reference, report.versioned_reference)
         work.audit.add(AuditEntry("create", "success", caller.client, caller.request_id, entities), moment)
-    return Accepted(stored, report), job_id
+    return Accepted(stored, report, stored=True), job_id
 
 
 def register(

@@ -11,8 +11,9 @@ from fhir_ecg.fhir.ecg_observation import read_joined
 from fhir_ecg.fhir.outcome import Problem, RefusedError, UnprocessableError
 from fhir_ecg.fhir.plausibility import check_plausibility
 from fhir_ecg.fhir.release import r4_form
+from fhir_ecg.service.admit import BusyError, require_room
 from fhir_ecg.service.application import Application, Caller, now
-from fhir_ecg.service.submit import record_refusal, register
+from fhir_ecg.service.submit import record_refusal, register, tell_accepted
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.resources import StoredResource
 from fhir_ecg.store.unit_of_work import UnitOfWork
@@ -49,7 +50,11 @@ def submit_bundle(application: Application, body: bytes, form: Form, caller: Cal
         raise
     for refused in (ecg for ecg in ecgs if ecg.problems):
         record_refusal(application, UnprocessableError(*refused.problems), caller)
-    return bundle["type"], _store(application, bundle, ecgs, (body, form), caller)
+    try:
+        return bundle["type"], _store(application, bundle, ecgs, (body, form), caller)
+    except BusyError as error:
+        record_refusal(application, error, caller)
+        raise
 
 
 def _check(application: Application, ecg: EcgEntries) -> None:
@@ -71,13 +76,15 @@ def _store(
     if accepted:
         body, form = sent
         with application.store.transaction() as work:
+            require_room(application, work, len(accepted))
             submission = work.add_submission(body, form.media_type, caller.client, moment)
             for ecg in accepted:
-                stored, job = _store_ecg(application, work, bundle, ecg, submission, caller, moment)
+                stored, report, job = _store_ecg(application, work, bundle, ecg, submission, caller, moment)
                 outcomes |= {place: EntryOutcome(each) for place, each in zip(ecg.entries, stored, strict=True)}
-                jobs.append(job)
-    for job in jobs:
+                jobs.append((job, stored[0], report))
+    for job, observation, report in jobs:
         application.wake(job)
+        tell_accepted(job, observation, report)
     return [outcomes[place] for place in sorted(outcomes)]
 
 
@@ -89,7 +96,7 @@ def _store_ecg(
     submission: str,
     caller: Caller,
     moment: datetime,
-) -> tuple[list[StoredResource], str]:
+) -> tuple[list[StoredResource], StoredResource, str]:
     ids = [str(uuid4()) for _ in ecg.entries]
     addresses = {
         bundle["entry"][place].get("fullUrl"): f"Observation/{i}" for place, i in zip(ecg.entries, ids, strict=True)
@@ -108,7 +115,7 @@ def _store_ecg(
     entities = (*(each.versioned_reference for each in stored), report.versioned_reference)
     entry = AuditEntry("create", client=caller.client, request_id=caller.request_id, entities=entities)
     work.audit.add(entry, moment)
-    return stored, job
+    return stored, report, job
 
 
 def _with_new_addresses(node: Any, addresses: dict[str | None, str]) -> Any:

@@ -19,7 +19,12 @@ def report_end(application: Application, worker: WorkerIdentity) -> None:
 
 
 def sweep(application: Application) -> int:
-    """Wake what is due; safe to run in many processes at once. Returns how many were woken."""
+    """Wake what is due; safe to run in many processes at once. Returns how many were woken.
+
+    While wake-ups queue up, nothing is sent again: a long queue is a reason to wait, not a sign that some were lost.
+    """
+    if application.wakes_waiting() >= BATCH:
+        return 0
     with application.store.transaction() as work:
         due = work.jobs.take_due(now(), wake_again=application.policy.wake_again, limit=BATCH)
     for job_id in due:

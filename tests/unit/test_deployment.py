@@ -14,15 +14,14 @@ from typing import Any
 import click
 import pytest
 import yaml
-from flask import Flask
 from sqlalchemy import make_url
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from fhir_ecg import supervisor
 from fhir_ecg.api import server
 from fhir_ecg.api.app import create_app
 from fhir_ecg.api.authorisation import UnprotectedError, new_token, require_protection
 from fhir_ecg.bootstrap import bootstrap
-from fhir_ecg.broker import make_celery
 from fhir_ecg.cli import main
 from fhir_ecg.settings import Settings
 
@@ -145,7 +144,7 @@ def test_each_service_has_valid_settings_and_finds_the_others(service: str, sett
 @pytest.mark.parametrize("service", OURS)
 def test_what_an_operator_leaves_unset_has_the_default_of_the_code(service: str, settings_of: Any) -> None:
     settings = settings_of(service)
-    set_by_compose = {"data_dir", "database_url", "broker_url", "clients"}
+    set_by_compose = {"data_dir", "database_url", "broker_url", "clients", "log_format", "worker_metrics_port"}
     for name in set(Settings.model_fields) - set_by_compose:
         assert getattr(settings, name) == Settings.model_fields[name].default, name
 
@@ -233,21 +232,17 @@ def test_what_is_waited_for_has_a_health_check() -> None:
     assert SERVICES["redis"]["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
 
 
-def test_docker_waits_for_requests_and_readings_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = {}
+def test_docker_waits_for_requests_and_readings_in_hand() -> None:
+    assert int(SERVICES["web"]["stop_grace_period"].removesuffix("s")) > server.GRACE_SECONDS
+    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > supervisor.GRACE_SECONDS
 
-    class Recorder:
-        def __init__(self, _factory: object, given: dict[str, Any]) -> None:
-            options.update(given)
 
-        def run(self) -> None:
-            pass
-
-    monkeypatch.setattr(server, "WebServer", Recorder)
-    server.serve_web(lambda: Flask("unused"), "127.0.0.1", 0, threads=1)
-    assert int(SERVICES["web"]["stop_grace_period"].removesuffix("s")) > options["graceful_timeout"]
-    soft_shutdown = make_celery("redis://redis/0").conf.worker_soft_shutdown_timeout
-    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > soft_shutdown
+def test_in_containers_lines_are_json_and_workers_are_scraped_from_inside_alone(settings_of: Any) -> None:
+    assert {settings_of(service).log_format for service in OURS} == {"json"}
+    assert settings_of("web", FHIR_ECG_LOG_FORMAT="text").log_format == "text"
+    assert settings_of("worker").worker_metrics_port == 9464
+    assert f"worker:{settings_of('worker').worker_metrics_port}" in (ROOT / "docs/deployment.md").read_text()
+    assert SERVICES["worker"]["networks"] == ["inside"]
 
 
 def test_the_worker_can_be_scaled() -> None:
@@ -371,8 +366,9 @@ def test_the_wheel_of_the_build_stage_is_installed_with_the_driver_of_postgresql
     assert "--wheel-dir /dist" in run("pip wheel", STAGES[0])
     install = run("/dist/*.whl")
     assert "from=build,source=/dist,target=/dist" in install
-    [extra] = re.findall(r'"\$\{1\}\[(\w+)\]"', install)
-    assert any("psycopg" in package for package in PROJECT["project"]["optional-dependencies"][extra])
+    [extras] = re.findall(r'"\$\{1\}\[([\w,]+)\]"', install)
+    assert extras.split(",") == ["otel", "postgres"]
+    assert any("psycopg" in package for package in PROJECT["project"]["optional-dependencies"]["postgres"])
 
 
 @pytest.mark.parametrize(
