@@ -22,7 +22,7 @@ ARG TORCH_INDEX_URL=""
 # In a layer of its own, which stays the same from one version of fhir-ecg to the next.
 RUN pip install --no-cache-dir ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} torch==2.13.0
 RUN --mount=type=bind,from=build,source=/dist,target=/dist \
-    set -- /dist/*.whl && pip install --no-cache-dir "${1}[postgres]"
+    set -- /dist/*.whl && pip install --no-cache-dir "${1}[otel,postgres]"
 
 RUN groupadd --gid 10001 fhir-ecg \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/fhir-ecg \

@@ -1,4 +1,4 @@
-"""fhir-ecg: a second reader for 12-lead ECGs, between FHIR and a PyTorch classifier."""
+"""fhir-ecg: a second reader for 12-lead ECGs, between FHIR and a neural network."""
 
 from importlib.metadata import version
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from celery import Celery
 
 from fhir_ecg import __version__
-from fhir_ecg.broker import CLASSIFY_TASK, make_celery
+from fhir_ecg.broker import CLASSIFY_TASK, QUEUE, make_celery
 from fhir_ecg.classifier.weights import read_weights
+from fhir_ecg.ecg.prediction import ModelIdentity
 from fhir_ecg.service.application import Application, Policy
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.engine import open_engine
@@ -32,16 +33,24 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
             # The job's row is stored; a sweeper wakes it when the broker is back.
             logger.warning("the broker took no wake-up", extra={"job": job_id}, exc_info=True)
 
+    def wakes_waiting() -> int:
+        try:
+            with broker.connection_or_acquire() as connection:
+                queue = connection.default_channel.queue_declare(QUEUE, passive=True)
+                return int(queue.message_count)
+        except Exception:  # no queue yet, or no broker
+            return 0
+
     @cache
     def classifier() -> "Classifier":
-        # torch takes seconds and a quarter of a gigabyte, which the web process never needs.
+        # The web process never needs the model, nor the memory that it and its runtime take.
         from fhir_ecg.classifier.inference import Classifier
 
         return Classifier.from_file(settings.weights)
 
     @cache
-    def weights_sha256() -> str:
-        return read_weights(settings.weights).sha256
+    def model() -> ModelIdentity:
+        return read_weights(settings.weights).identity
 
     def broker_problem() -> str | None:
         try:
@@ -54,9 +63,11 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
     return Application(
         store=Store(open_engine(settings.database_url)),
         wake=wake,
+        wakes_waiting=wakes_waiting,
         broker_problem=broker_problem,
         classifier=classifier,
-        weights_sha256=weights_sha256,
+        weights_sha256=lambda: model().weights_sha256,
+        model=model,
         policy=Policy(
             lease=settings.lease,
             wake_again=settings.wake_again,
@@ -65,6 +76,7 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
             snomed=settings.snomed,
             repairs=frozenset(settings.repairs),
             same_bytes_within=timedelta(seconds=settings.same_bytes_seconds),
+            queue_limit=settings.queue_limit,
             worker_silence=settings.worker_silence,
         ),
         software_version=__version__,

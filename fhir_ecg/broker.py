@@ -6,6 +6,8 @@ Messages are wake-ups: a job's id and nothing else. What is lost here is found a
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
+from kombu.entity import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from fhir_ecg.file_broker import SCHEME
 
@@ -16,6 +18,9 @@ QUEUE = "fhir-ecg"
 def make_celery(broker_url: str) -> Celery:
     """Configure Celery for a `redis://`, `amqp://` or `file:///path` broker."""
     app = Celery("fhir-ecg", set_as_current=False)
+    redis = broker_url.startswith(("redis:", "rediss:"))
+    if redis:
+        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "fhir_ecg.redis_broker:Transport"))
     app.conf.update(
         broker_url=broker_url,
         task_default_queue=QUEUE,
@@ -23,8 +28,10 @@ def make_celery(broker_url: str) -> Celery:
         accept_content=["json"],
         # The database holds the answers.
         task_ignore_result=True,
-        # A message is spent when the job was tried, not when it was fetched; the job's claim makes this safe.
-        task_acks_late=True,
+        # A message is spent when it is fetched: where its worker dies, the job is due again when its lease ends. On
+        # Redis kombu makes acknowledgements itself, and one that is lost with the connection stops the worker for good.
+        task_queues=[Queue(QUEUE, no_ack=redis or broker_url.startswith("file:"))],  # type: ignore[no-untyped-call]
+        task_acks_late=False,
         # Fetched messages would wait behind a long job while another worker idles.
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
@@ -45,6 +52,5 @@ def _transport_options(broker_url: str) -> dict[str, object]:
     if broker_url.startswith("file:"):
         return {"folder": unquote(urlsplit(broker_url).path)}
     if broker_url.startswith(("redis:", "rediss:")):
-        # Redelivered after a minute, far more than a reading takes; the claim makes a second one harmless.
-        return {"visibility_timeout": 60, "socket_timeout": 5, "socket_connect_timeout": 2}
+        return {"socket_timeout": 5, "socket_connect_timeout": 2}
     return {}

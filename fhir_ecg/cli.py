@@ -3,7 +3,6 @@
 Exit status: 0 done and sound; 1 the answer is no; 2 wrong use.
 """
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from fhir_ecg import __version__
+from fhir_ecg.log_format import configure_logging
 from fhir_ecg.settings import Settings
 
 _HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -42,9 +42,8 @@ def _settings() -> Settings:
     except ValidationError as error:
         lines = "; ".join(f"FHIR_ECG_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
         raise click.UsageError(f"the settings are wrong: {lines}") from error
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Alembic reports each connection, kombu each reconnection; neither is news at INFO.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    role = (click.get_current_context().info_name or "fhir-ecg").removesuffix("-process")
+    configure_logging(settings.log_format, settings.log_level, role)
     return settings
 
 
@@ -84,10 +83,19 @@ def web(host: str, port: int) -> None:
 
 @main.command()
 def worker() -> None:
-    """Run a worker alone; start as many as there are cores to spare."""
+    """Run a worker alone, of as many processes as FHIR_ECG_WORKER_PROCESSES says."""
     from fhir_ecg.commands.serve import run_worker
 
-    run_worker(_settings())
+    sys.exit(run_worker(_settings()))
+
+
+@main.command("worker-process", hidden=True)
+def worker_process() -> None:
+    """Run one process of a worker, as `worker` and `serve` start it."""
+    from fhir_ecg.commands.serve import run_worker_process
+
+    _settings()  # sets up logging, and refuses what is wrong
+    run_worker_process()
 
 
 @main.command()
@@ -154,6 +162,21 @@ def upgrade() -> None:
     from fhir_ecg.store.migrations import upgrade as run_migrations
 
     click.echo(f"The database is at revision {run_migrations(open_engine(_settings().database_url))}.")
+
+
+@db.command()
+@click.argument("revision")
+@click.confirmation_option(prompt="What later revisions have added is lost. Go on?")
+def downgrade(revision: str) -> None:
+    """Take the database back to REVISION, such as 0004, which an older version needs."""
+    from fhir_ecg.store.engine import open_engine
+    from fhir_ecg.store.migrations import UnknownRevisionError
+    from fhir_ecg.store.migrations import downgrade as take_back
+
+    try:
+        click.echo(f"The database is at revision {take_back(open_engine(_settings().database_url), revision)}.")
+    except UnknownRevisionError as error:
+        raise Fault(str(error)) from error
 
 
 @main.group()

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fhir_ecg.fhir.repairs import Repair
+from fhir_ecg.log_format import LogFormat
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 
@@ -51,8 +52,15 @@ class Settings(BaseSettings):
         description="Repairs of known deviations that are allowed, separated by commas; "
         "[docs/accepted-forms.md](docs/accepted-forms.md) lists them",
     )
-    worker_processes: int = Field(1, ge=1, le=64, description="Inference processes of a worker, each with one thread")
+    worker_processes: int = Field(1, ge=1, le=64, description="Processes of a worker; each reads one ECG at a time")
+    worker_memory_mib: int = Field(
+        1024, ge=1, description="A worker's process that has held more memory makes room for a fresh one"
+    )
     web_threads: int = Field(8, ge=1, le=256, description="Threads of the web process")
+    request_seconds: float = Field(60, gt=0, description="A request that has not come whole by then is given up")
+    queue_limit: int = Field(
+        10_000, ge=1, description="While so many ECGs wait to be read, further ones are refused with 503"
+    )
     lease_seconds: float = Field(120, gt=0, description="A job whose worker is silent for that long is taken over")
     maximum_attempts: int = Field(3, ge=1, description="After so many failed attempts the report is cancelled")
     sweep_seconds: float = Field(5, gt=0, description="How often a worker looks for jobs whose wake-up was lost")
@@ -61,6 +69,10 @@ class Settings(BaseSettings):
         0, ge=0, description="An Observation of the same bytes is not taken twice within so long; 0 takes each"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged")
+    log_format: LogFormat = Field("text", description="Log lines as `text`, or as `json`, an object a line")
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="Where a worker serves its `/metrics` to Prometheus; 0 for nowhere"
+    )
 
     @field_validator("repairs", mode="before")
     @classmethod

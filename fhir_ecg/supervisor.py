@@ -1,10 +1,11 @@
-"""`fhir-ecg serve`: the web and the worker process together, ended together.
+"""Several processes of `fhir-ecg` run as one: started again when they die, ended together.
 
-Process managers from PyPI (honcho, circus) signal whole process groups, which would cut a worker's job in
-hand short; here each process gets SIGTERM itself, and its group SIGKILL only if it overstays.
+Process managers from PyPI (honcho, circus) signal whole process groups, or are daemons of their own; here each process
+gets SIGTERM itself, and its group SIGKILL only if it overstays.
 """
 
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -14,7 +15,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
 
+logger = logging.getLogger(__name__)
+
 GRACE_SECONDS = 25.0
+STEADY_SECONDS = 10.0
+"""A process that lived so long is started again without a long wait."""
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+# What the command line ends with where a setting is wrong or a port is taken: it would be so again.
+_REFUSAL = 2
+_SUPERVISOR = "FHIR_ECG_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -22,57 +31,108 @@ class StopRequested(Exception):  # noqa: N818 - no error
     """SIGTERM or SIGINT arrived."""
 
 
+class RefusedToStartError(Exception):
+    """A process ended at its start, and would again."""
+
+
+class Supervised:
+    """A process that is started again when it ends: at once if it meant to, else after a growing while."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self._command = command
+        self._environment = environment
+        self._wait = _SHORTEST_WAIT
+        self._start()
+
+    def _start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fhir_ecg", *self._command],
+            env={**os.environ, **self._environment, _SUPERVISOR: str(os.getpid())},
+            start_new_session=True,  # Ctrl-C reaches this process alone
+        )
+        self._started = time.monotonic()
+        self._due: float | None = None
+
+    def watch(self) -> None:
+        """Start the process again if it has ended and its wait is over.
+
+        Raises:
+            RefusedToStartError: It says that it cannot run.
+        """
+        if self._due is not None:
+            if time.monotonic() >= self._due:
+                self._start()
+            return
+        if (status := self.process.poll()) is None:
+            return
+        kill_group(self.process)  # what it may have left behind
+        if status == _REFUSAL:
+            raise RefusedToStartError(self.name)
+        self._due = time.monotonic() + self._next_wait(status, time.monotonic() - self._started)
+
+    def _next_wait(self, status: int, lived: float) -> float:
+        if status == 0:  # it makes room for a fresh one
+            return 0
+        if lived >= STEADY_SECONDS:
+            self._wait = _SHORTEST_WAIT
+        wait, self._wait = self._wait, min(2 * self._wait, _LONGEST_WAIT)
+        logger.warning("the %s process %s; it is started again", self.name, _how_it_ended(status))
+        return wait
+
+
 def supervise(commands: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> int:
-    """Run commands of `fhir-ecg` until a signal arrives or one of them ends; then end them all.
+    """Run commands of `fhir-ecg` until a signal arrives; then end them all.
 
     Returns:
-        0 after a signal, 1 where a process ended by itself.
+        0 after a signal, 1 where a process refuses to start.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _request_stop)
-    processes: dict[str, subprocess.Popen[bytes]] = {}
+    processes: list[Supervised] = []
     try:
         for name, command in commands.items():
-            processes[name] = _start(command, environment)
-        name = _wait_for_any(processes)
+            processes.append(Supervised(name, command, environment))
+        while True:
+            time.sleep(0.2)
+            for each in processes:
+                each.watch()
     except StopRequested:
         return 0
-    else:
-        print(f"fhir-ecg: the {name} process ended by itself; stopping the others", file=sys.stderr)
+    except RefusedToStartError as error:
+        logger.error("the %s process could not start; stopping the others", error.args[0])  # noqa: TRY400 - it said why
         return 1
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-        _stop(list(processes.values()))
+        _stop([each.process for each in processes])
+
+
+def end_with_supervisor() -> None:
+    """Ask Linux for SIGTERM when the supervisor of this process, if it has one, dies, even by SIGKILL."""
+    supervisor = os.environ.pop(_SUPERVISOR, None)
+    if supervisor is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(supervisor):  # it has died already
+        sys.exit(0)
+
+
+def kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what is left of a process's group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _request_stop(_number: int, _frame: FrameType | None) -> None:
     raise StopRequested
 
 
-def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "fhir_ecg", *command],
-        env={**os.environ, **environment},
-        start_new_session=True,  # Ctrl-C reaches this process alone
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads here
-    )
+def _how_it_ended(status: int) -> str:
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
 
 
-def _die_with_parent() -> None:
-    """Ask Linux for SIGTERM when the supervisor dies, even by SIGKILL."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _wait_for_any(processes: Mapping[str, subprocess.Popen[bytes]]) -> str:
-    while True:
-        for name, process in processes.items():
-            if process.poll() is not None:
-                return name
-        time.sleep(0.2)
-
-
-def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
     for process in processes:
         if process.poll() is None:
             process.terminate()
@@ -80,6 +140,5 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
             process.wait(max(0.0, deadline - time.monotonic()))
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # what is left of its group
+        kill_group(process)
         process.wait()

@@ -1,11 +1,12 @@
 """`serve`, `web` and `worker`."""
 
+import atexit
 import logging
-from functools import partial
 
 import click
 from flask import Flask
 
+from fhir_ecg.log_format import log_uncaught_errors
 from fhir_ecg.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,45 +29,76 @@ def serve_all(settings: Settings, host: str, port: int) -> int:
         f"fhir-ecg: FHIR base http://{host}:{port}/fhir, data in {settings.data_dir}; Ctrl-C ends it",
         err=True,
     )
-    return supervise({"web": ["web", "--host", host, "--port", str(port)], "worker": ["worker"]}, environment)
+    web = {"web": ["web", "--host", host, "--port", str(port)]}
+    return supervise(web | _worker_commands(settings), environment)
 
 
 def run_web(settings: Settings, host: str, port: int) -> None:
     """Serve HTTP until SIGTERM."""
-    from fhir_ecg.api.server import serve_web
+    from fhir_ecg.api.server import Limits, listen, serve_until_signal
+    from fhir_ecg.supervisor import end_with_supervisor
 
+    end_with_supervisor()
     _require_protection(host, settings)
-    serve_web(partial(_web_application, settings), host, port, settings.web_threads)
-
-
-def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM; the job in hand is finished."""
-    from fhir_ecg.classifier.weights import WeightsError, read_weights
-    from worker.app import celery
-
+    log_uncaught_errors()
+    limits = Limits(settings.web_threads, settings.maximum_body_bytes, settings.request_seconds)
     try:
-        read_weights(settings.weights)
+        sockets = listen(_web_application(settings), host, port, limits)
+    except OSError as error:
+        raise click.UsageError(
+            f"{host}, port {port}, cannot be had: {error.strerror}; choose another --port"
+        ) from error
+    serve_until_signal(sockets)
+
+
+def run_worker(settings: Settings) -> int:
+    """Run the processes of a worker until SIGTERM; jobs in hand are finished. Returns the exit status."""
+    from fhir_ecg.supervisor import supervise
+
+    if settings.worker_metrics_port:
+        from fhir_ecg.bootstrap import bootstrap
+        from worker.metrics import serve_metrics, share_numbers
+
+        share_numbers(settings.worker_metrics_port)
+        serve_metrics(settings.worker_metrics_port, bootstrap(settings))
+    return supervise(_worker_commands(settings), {})
+
+
+def run_worker_process() -> None:
+    """Work, one job at a time, until SIGTERM."""
+    from celery.signals import setup_logging
+
+    from fhir_ecg.classifier.weights import WeightsError
+    from fhir_ecg.supervisor import end_with_supervisor
+    from worker.app import start
+
+    end_with_supervisor()
+    log_uncaught_errors()
+    setup_logging.connect(_keep_logging, weak=False)
+    try:
+        start()
     except WeightsError as error:
-        # Found by the inference process, it would cost every waiting ECG its attempts.
-        raise click.ClickException(str(error)) from error
-    celery.worker_main(
-        [
-            "--quiet",
-            "worker",
-            f"--concurrency={settings.worker_processes}",
-            f"--loglevel={settings.log_level}",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-        ]
-    )
+        # Found with the first job, it would cost every waiting ECG its attempts.
+        raise click.UsageError(f"FHIR_ECG_WEIGHTS: {error}") from error
+
+
+def _worker_commands(settings: Settings) -> dict[str, list[str]]:
+    return {f"worker {number}": ["worker-process"] for number in range(1, settings.worker_processes + 1)}
+
+
+def _keep_logging(**_: object) -> None:
+    """Tell Celery that logging is set up, so that it leaves it alone."""
 
 
 def _web_application(settings: Settings) -> Flask:
     from fhir_ecg.api.app import create_app
     from fhir_ecg.bootstrap import bootstrap
+    from fhir_ecg.tracing import trace_process
 
-    return create_app(bootstrap(settings), settings)
+    application = bootstrap(settings)
+    app = create_app(application, settings)
+    atexit.register(trace_process("web", application.store.engine, app))
+    return app
 
 
 def _require_protection(host: str, settings: Settings) -> None:

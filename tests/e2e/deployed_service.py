@@ -159,6 +159,7 @@ def as_composed(folder: Path, database_url: str, broker_url: str) -> Deployment:
         "FHIR_ECG_DATABASE_URL": database_url,
         "FHIR_ECG_BROKER_URL": broker_url,
         "FHIR_ECG_CLIENTS": json.dumps({"ehr": digest}),
+        "FHIR_ECG_WORKER_METRICS_PORT": "0",  # two workers on one machine cannot share it
         "FHIR_ECG_DATA_DIR": str(folder / "data"),
     }
     assert here.keys() - {"FHIR_ECG_DATA_DIR"} <= given.keys()

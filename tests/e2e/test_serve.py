@@ -1,9 +1,10 @@
 """`fhir-ecg serve` and `demo` as a newcomer runs them."""
 
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -31,8 +32,8 @@ def serve(port: int, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
             stderr=log,
         )
     wait_until(lambda: ready(port), 60, "serve is ready")
-    # gunicorn's master and worker, Celery's parent and its pool process
-    wait_until(lambda: len(family(process)) == 4, 60, "all processes are there")
+    # web and one worker
+    wait_until(lambda: len(family(process)) == 2, 60, "all processes are there")
     yield process
     for victim in [*family(process), process]:
         victim.kill()
@@ -53,35 +54,51 @@ def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
-def kill_web(process: subprocess.Popen[bytes]) -> None:
-    [web] = [child for child in psutil.Process(process.pid).children() if "web" in child.cmdline()]
-    web.kill()
-
-
-def kill_worker(process: subprocess.Popen[bytes]) -> None:
-    [worker] = [child for child in psutil.Process(process.pid).children() if "worker" in child.cmdline()]
-    worker.kill()
-
-
-@pytest.mark.parametrize(
-    ("end", "status"),
-    [
-        (lambda process: process.send_signal(signal.SIGTERM), 0),
-        (lambda process: process.send_signal(signal.SIGINT), 0),
-        (kill_web, 1),
-        (kill_worker, 1),
-    ],
-    ids=["SIGTERM", "Ctrl-C", "web dies", "worker dies"],
-)
-def test_all_processes_end_together(
-    serve: subprocess.Popen[bytes], end: Callable[[subprocess.Popen[bytes]], None], status: int
-) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_all_processes_end_together(serve: subprocess.Popen[bytes], number: signal.Signals) -> None:
     processes = family(serve)
-    end(serve)
+    serve.send_signal(number)
 
-    assert serve.wait(60) == status
+    assert serve.wait(60) == 0
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert not alive
+
+
+@pytest.mark.parametrize("victim", ["web", "worker-process"])
+def test_a_process_that_dies_comes_back(
+    serve: subprocess.Popen[bytes], port: int, victim: str, examples: dict[str, bytes]
+) -> None:
+    [killed] = [child for child in family(serve) if victim in child.cmdline()]
+    killed.kill()
+
+    wait_until(lambda: not killed.is_running() and len(family(serve)) == 2, 60, f"{victim} is back")
+    wait_until(lambda: ready(port), 60, "serve is ready again")
+    base = f"http://127.0.0.1:{port}/fhir"
+    sent = requests.post(
+        f"{base}/Observation",
+        examples["normal-sinus-rhythm"],
+        headers={"Content-Type": "application/fhir+json"},
+        timeout=30,
+    )
+    search = {"result": f"Observation/{sent.json()['id']}", "status": "partial"}
+    wait_until(
+        lambda: requests.get(f"{base}/DiagnosticReport", search, timeout=30).json()["total"] == 1, 60, "it is read"
+    )
+
+
+def test_what_cannot_start_ends_serve(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = subprocess.run(
+            [sys.executable, "-m", "fhir_ecg", "serve", "--port", str(taken.getsockname()[1]), "--data-dir", tmp_path],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "the web process could not start" in done.stderr
 
 
 def test_processes_do_not_outlive_a_killed_serve(serve: subprocess.Popen[bytes]) -> None:
