@@ -3,6 +3,7 @@
 Messages are wake-ups: a job's id and nothing else. What is lost here is found again by the sweeper.
 """
 
+import logging
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
@@ -13,6 +14,40 @@ from fhir_ecg.file_broker import SCHEME
 
 CLASSIFY_TASK = "fhir_ecg.classify"
 QUEUE = "fhir-ecg"
+
+logger = logging.getLogger(__name__)
+
+
+class WakeUps:
+    """Messages to workers, each a job's id."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    def send(self, job_id: str) -> None:
+        """Send one; never raises, for the job's row is stored, and a sweeper sends it again when the broker is back."""
+        try:
+            self._celery.send_task(CLASSIFY_TASK, (job_id,), retry=False)
+        except Exception:
+            logger.warning("the broker took no wake-up", extra={"job": job_id}, exc_info=True)
+
+    def waiting(self) -> int:
+        """Count those that no worker has taken; 0 where the broker does not tell."""
+        try:
+            with self._celery.connection_or_acquire() as connection:
+                queue = connection.default_channel.queue_declare(QUEUE, passive=True)
+                return int(queue.message_count)
+        except Exception:  # no queue yet, or no broker
+            return 0
+
+    def problem(self) -> str | None:
+        """Say what keeps them from being sent; None where nothing does."""
+        try:
+            with self._celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=2)
+        except Exception as error:
+            return f"the broker does not answer ({type(error).__name__}); is FHIR_ECG_BROKER_URL right?"
+        return None
 
 
 def make_celery(broker_url: str) -> Celery:

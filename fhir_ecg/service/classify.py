@@ -64,7 +64,7 @@ def classify(application: Application, job_id: str) -> Outcome:
         if job is None:
             return "not claimed"
         case = _case(work, job, started_at)
-    add_log_fields(attempt=job.attempt, report=job.report_id)
+    add_log_fields(attempt=job.attempt, report=job.report_id, request_id=job.request_id)
     if job.attempt > application.policy.maximum_attempts:
         reason = QualityFinding("processing-failed", f"The reading failed {job.attempt - 1} times.")
         return _cancel(application, case, [reason], error="every attempt ended without a result")

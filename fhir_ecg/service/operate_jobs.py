@@ -26,6 +26,7 @@ class JobView:
     due_at: datetime
     finished_at: datetime | None
     error: str | None
+    request_id: str | None
 
     @classmethod
     def of(cls, row: JobRow) -> Self:

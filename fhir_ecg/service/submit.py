@@ -98,14 +98,18 @@ def _admit(
         # Bytes of another form than the one that is served are rendered once, now.
         rendered = form.syntax != "json" or observation != sent | {"id": observation["id"]}
         stored = work.resources.put(observation, moment, submission_id=submission, keep_content=rendered)
-        report, job_id = register(application, work, [observation], moment)
+        report, job_id = register(application, work, [observation], caller, moment)
         entities = (stored.versioned_reference, report.versioned_reference)
         work.audit.add(AuditEntry("create", "success", caller.client, caller.request_id, entities), moment)
     return Accepted(stored, report, stored=True), job_id
 
 
 def register(
-    application: Application, work: UnitOfWork, observations: Sequence[dict[str, Any]], moment: datetime
+    application: Application,
+    work: UnitOfWork,
+    observations: Sequence[dict[str, Any]],
+    caller: Caller,
+    moment: datetime,
 ) -> tuple[StoredResource, str]:
     """Add the report of an accepted ECG and the job to read it; the first Observation stands for the ECG.
 
@@ -118,7 +122,14 @@ def register(
     report = work.resources.put(registered_report(first, first["id"], report_id, members), moment)
     policy = application.policy
     repairs = sorted(map(str, policy.repairs))
-    job_id = work.jobs.add(first["id"], report_id, moment, wake_again=policy.wake_again, repairs=repairs)
+    job_id = work.jobs.add(
+        first["id"],
+        report_id,
+        moment,
+        wake_again=policy.wake_again,
+        repairs=repairs,
+        request_id=caller.request_id,
+    )
     return report, job_id
 
 

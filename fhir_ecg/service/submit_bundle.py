@@ -111,7 +111,7 @@ def _store_ecg(
         for sent, i in zip(ecg.sent, ids, strict=True)
     ]
     stored = [work.resources.put(each, moment, submission_id=submission) for each in observations]
-    report, job = register(application, work, observations, moment)
+    report, job = register(application, work, observations, caller, moment)
     entities = (*(each.versioned_reference for each in stored), report.versioned_reference)
     entry = AuditEntry("create", client=caller.client, request_id=caller.request_id, entities=entities)
     work.audit.add(entry, moment)

@@ -22,6 +22,8 @@ class Job:
     attempt: int
     repairs: tuple[str, ...]
     """Repairs that were allowed when the ECG was accepted."""
+    request_id: str | None
+    """The request that brought the ECG."""
 
 
 class Jobs:
@@ -38,6 +40,7 @@ class Jobs:
         *,
         wake_again: timedelta,
         repairs: list[str] | None = None,
+        request_id: str | None = None,
     ) -> str:
         """Add a waiting job; the sweeper wakes it when the first wake-up has brought nothing."""
         job = JobRow(
@@ -47,6 +50,7 @@ class Jobs:
             state=WAITING,
             attempts=0,
             repairs=repairs or [],
+            request_id=request_id,
             created_at=moment,
             due_at=moment + wake_again,
         )
@@ -64,7 +68,7 @@ class Jobs:
         if not changed:
             return None
         row = self._session.get_one(JobRow, job_id, populate_existing=True)
-        return Job(row.id, row.observation_id, row.report_id, row.attempts, tuple(row.repairs))
+        return Job(row.id, row.observation_id, row.report_id, row.attempts, tuple(row.repairs), row.request_id)
 
     def finish(self, job: Job, moment: datetime, *, error: str | None = None) -> bool:
         """End a job that is still this attempt's; False where a later attempt has taken it over."""

@@ -179,6 +179,8 @@ class JobRow(Base):
     attempts: Mapped[int]
     repairs: Mapped[list[Any]]
     """Names of the repairs that were allowed when the ECG was accepted."""
+    request_id: Mapped[str | None]
+    """The request that brought the ECG, so that its log lines lead to those of the reading."""
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
     """When the sweeper wakes it (again): while running, the end of the lease."""

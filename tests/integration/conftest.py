@@ -8,9 +8,17 @@ from flask.testing import FlaskClient
 
 from fhir_ecg.api.app import create_app
 from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.log_context import log_scope
 from fhir_ecg.service.application import Application
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.migrations import upgrade
+
+
+@pytest.fixture(autouse=True)
+def log_fields_of_one_test() -> Iterator[None]:
+    """A reading adds to the fields of the lines after it, up to the end of its scope."""
+    with log_scope():
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -97,6 +97,7 @@ def test_a_request_leads_to_its_job_and_the_job_to_its_reading(
     assert (accepted["request_id"], accepted["observation"]) == ("r-2", sent.get_json()["id"])
     read, again = lines(stream, "the attempt ended")
     assert (read["job"], read["report"], read["attempt"]) == (accepted["job"], accepted["report"], 1)
+    assert (read["request_id"], "request_id" in again) == ("r-2", False)
     assert (read["outcome"], again["outcome"]) == ("read", "not claimed")
     assert "attempt" not in again
 
