@@ -46,7 +46,7 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
         version=__version__,
         architecture="committee" if config.branches else "three-branch",
         base_filters=config.base_filters,
-        branches=tuple(Branch.model_validate(b.model_dump(include=set(Branch.model_fields))) for b in config.members),
+        branches=tuple(Branch.model_validate(b.model_dump(include=set(Branch.model_fields))) for b in config.branches),
         preprocessing=config.preprocessing,
         labels=STATEMENT_CODES,
         decisions=decisions,

@@ -1,6 +1,8 @@
 """Kills at every step while ECGs are sent, in rounds; after each round nothing may be lost, twice or stuck."""
 
+import os
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import psutil
-from invariants import check, settle
+from invariants import check, seen_in_database, settle
 from sender import Sender, Sent
 from service import Service
 from steps import ACTS, Case, Step, Victim
@@ -75,6 +77,8 @@ class Campaign:
         service, tally = self._service, self._tally
         tally.ecgs += len(service.ledger.sent)
         tally.violations += service.end()
+        # Now nobody is left who could write once more.
+        tally.violations += seen_in_database(service, service.ledger)
 
     def _do(self, case: Case) -> list[str]:
         name = f"case-{case.number}"
@@ -91,8 +95,11 @@ class Campaign:
             else:
                 with self._service.disturbing:
                     self._meet(case, name, send)
-                    self._await_met(name, send)
-                    self._disturb(case, name, send)
+                    pid = self._await_met(name, send)
+                    if case.victim == Victim.STALL:  # one at a time: another worker must be there to take over
+                        self._stall(case, name, pid)
+                    else:
+                        self._disturb(case, name, send)
             for future in sent:
                 future.result()
         except TimeoutError as error:
@@ -122,6 +129,15 @@ class Campaign:
             Victim.CUT_DATABASE: self._cut_database,
         }
         disturb[case.victim](case, name, send)
+
+    def _stall(self, case: Case, name: str, pid: int) -> None:
+        """Stop a process for longer than its lease; it may then find itself too late, and end."""
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(self._service.patience.lease + 1 + case.away_seconds)
+        finally:
+            self._control.let_go(name)
+            os.kill(pid, signal.SIGCONT)
 
     def _await_met(self, name: str, send: Callable[[], None]) -> int:
         """Wait until the armed step is reached; send more where it is not."""

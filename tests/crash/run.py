@@ -9,6 +9,7 @@ python tests/crash/run.py soak --ecgs 10000
 Ends with 1 where something is wrong.
 """
 
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ _LOGS = click.option("--logs", type=click.Path(path_type=Path), help="Keep the l
 @click.group()
 def main() -> None:
     """Crash the service, and see what is left."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is taken down, as after Ctrl-C
 
 
 @main.command("kills")

@@ -47,6 +47,8 @@ class Victim(StrEnum):
     """The parent of the worker at the step, which finishes its job and ends."""
     CONTAINER = "container"
     """The worker at the step and its supervisor at once."""
+    STALL = "stall"
+    """The worker at the step stands still until its lease has ended, and goes on."""
     BROKER = "broker"
     DATABASE = "database"
     DISK = "disk-full"
@@ -72,6 +74,7 @@ def matrix(kind: Kind) -> list[tuple[Victim, Step]]:
     alone = [(Victim.WEB, step) for step in IN_WEB] + [(Victim.WORKER, step) for step in IN_WORKER]
     supervised = (Step.AFTER_CLAIM, Step.BEFORE_RESULT)
     alone += [(victim, step) for victim in (Victim.SUPERVISOR, Victim.CONTAINER) for step in supervised]
+    alone += [(Victim.STALL, step) for step in (Step.AFTER_CLAIM, Step.IN_INFERENCE, Step.BEFORE_RESULT)]
     around: tuple[Victim, ...] = (Victim.DISK,)
     if kind == "servers":
         around = (Victim.BROKER, Victim.DATABASE, Victim.DISK, Victim.CUT_BROKER, Victim.CUT_DATABASE)

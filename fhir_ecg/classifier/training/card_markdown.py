@@ -78,7 +78,7 @@ def _branch(branch: Row) -> str:
         stopped = f", stopped after {branch['stop_after']}" if branch.get("stop_after") else ""
         made_of = f" of widths {widths} and kernel {branch['kernel']}, {_value(branch['epochs'])} epochs{stopped}"
         if branch.get("teacher_share"):
-            made_of += f", targets {branch['teacher_share']:.0%} from branches trained before it"
+            made_of += f", targets {100 * branch['teacher_share']:g} % from branches trained before it"
     return f"{branch['kind']}{made_of} ({branch['parameters']:,})"
 
 

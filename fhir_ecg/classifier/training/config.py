@@ -24,8 +24,6 @@ class TrainedBranch(Branch):
 
     Branches that learnt from others do not teach: they would teach what they were taught.
     """
-    teaches_only: bool = False
-    """It is trained to teach the branches after it, and is no member of the committee."""
 
     def own_settings(self) -> dict[str, object]:
         """What it overrides in the run's configuration."""
@@ -69,14 +67,7 @@ class TrainingConfig(BaseModel):
     def _teachers_come_first(self) -> Self:
         if self.branches and self.branches[0].teacher_share:
             raise ValueError("the first branch has no branch before it, so its teacher_share must be 0")
-        if self.branches and not self.members:
-            raise ValueError("every branch teaches only, so none is left for the committee")
         return self
-
-    @property
-    def members(self) -> tuple[TrainedBranch, ...]:
-        """The branches of the committee that is written."""
-        return tuple(branch for branch in self.branches if not branch.teaches_only)
 
     @classmethod
     def read(cls, path: Path | None) -> Self:

@@ -85,7 +85,7 @@ def train(
         for plane in (published.morphology_branch, published.global_branch):
             plane.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing in torch's stubs
         return train_part(config, config.seed, published.to(device), directory, training, validation).cpu()
-    parts: list[nn.Module] = []
+    committee = CommitteeNetwork(config.branches)
     places = [directory / f"{index + 1}-{branch.kind}" for index, branch in enumerate(config.branches)]
     for index, (branch, place) in enumerate(zip(config.branches, places, strict=True)):
         torch.manual_seed(branch.seed)
@@ -94,17 +94,13 @@ def train(
         if branch.teacher_share:
             answers = [
                 training_logits(network, folder, training, device)
-                for network, folder, earlier in zip(parts, places, config.branches[:index], strict=False)
+                for network, folder, earlier in zip(committee.branches, places, config.branches[:index], strict=False)
                 if not earlier.teacher_share
             ]
             targets = soft_targets(training.labels, answers, branch.teacher_share)
         own = config.model_copy(update=branch.own_settings())
         trained = train_part(own, branch.seed, part.to(device), place, training, validation, targets)
-        parts.append(trained.cpu())
-    committee = CommitteeNetwork(config.members)
-    members = (part for part, branch in zip(parts, config.branches, strict=True) if not branch.teaches_only)
-    for index, member in enumerate(members):
-        committee.branches[index] = member
+        committee.branches[index] = trained.cpu()
     return committee.eval()
 
 

@@ -87,13 +87,13 @@ def _architecture(manifest: Manifest) -> dict[str, Any]:
 
 
 def _schedules(manifest: Manifest) -> list[dict[str, Any]]:
-    """Say of each branch its epochs, after which it was stopped (its own, or the run's), and its teachers' share."""
+    """Say of each branch its epochs, when it was stopped (its own, or the run's), and its teachers' share if any."""
     run = manifest.training
-    own = [branch for branch in run.get("branches", ()) if not branch.get("teaches_only")]
+    own: list[dict[str, Any]] = list(run.get("branches", ())) or [{}] * len(manifest.branches)
     return [
         {name: branch.get(name) or run.get(name) for name in ("epochs", "stop_after")}
-        | {"teacher_share": branch.get("teacher_share", 0.0)}
-        for branch in own or [{}] * len(manifest.branches)
+        | ({"teacher_share": branch["teacher_share"]} if branch.get("teacher_share") else {})
+        for branch in own
     ]
 
 

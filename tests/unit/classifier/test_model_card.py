@@ -16,7 +16,7 @@ from locations import REPOSITORY
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.export import exported_graph
 from fhir_ecg.classifier.network import EcgNetwork
-from fhir_ecg.classifier.training.card_markdown import card_as_markdown
+from fhir_ecg.classifier.training.card_markdown import _branch, card_as_markdown
 from fhir_ecg.classifier.training.model_card import _architecture
 from fhir_ecg.classifier.weights import Decision, Manifest, read_weights, write_weights
 from fhir_ecg.cli import main
@@ -223,13 +223,15 @@ def test_a_committees_branches_are_named_with_their_epochs() -> None:
         preprocessing="band-pass, global scale",
         labels=LABELS,
         decisions={code: Decision() for code in LABELS},
-        training=FOLDS | {"epochs": 30, "branches": [{"epochs": None}, {"epochs": 12}]},
+        training=FOLDS | {"epochs": 30, "branches": [{"epochs": None}, {"epochs": 12, "teacher_share": 0.5}]},
         metrics={},
     )
 
     described = _architecture(manifest)
 
     assert [(b["kind"], b["epochs"]) for b in described["branches"]] == [("rhythm", 30), ("global", 12)]
+    assert [b.get("teacher_share") for b in described["branches"]] == [None, 0.5]
+    assert "12 epochs, targets 50 % from branches trained before it" in _branch(described["branches"][1])
     assert sum(branch["parameters"] for branch in described["branches"]) == described["parameters"]
 
 

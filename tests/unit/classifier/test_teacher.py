@@ -130,24 +130,6 @@ def test_other_weights_or_records_are_answered_anew(records: PtbXl, tmp_path: Pa
     np.testing.assert_allclose(of_other_records, of_other_weights[::-1], atol=1e-5)
 
 
-def test_what_teaches_only_is_not_in_the_committee(records: PtbXl, tmp_path: Path) -> None:
-    settings = config(0, 0.5, epochs=2)
-    teacher, student = settings.branches
-    both = train(settings, tmp_path, records, records)
-    settings = settings.model_copy(update={"branches": (teacher.model_copy(update={"teaches_only": True}), student)})
-
-    committee = train(settings, tmp_path, records, records)
-
-    assert len(committee.branches) == len(settings.members) == 1  # type: ignore[arg-type]
-    assert same_weights(committee.branches[0], both.branches[1])  # type: ignore[index, arg-type]
-
-
-def test_some_branch_must_be_in_the_committee() -> None:
-    teacher = TrainedBranch(kind="rhythm", widths=(8, 8), teaches_only=True)
-    with pytest.raises(ValidationError, match="none is left"):
-        TrainingConfig(branches=(teacher,))
-
-
 def test_the_first_branch_has_no_teacher() -> None:
     with pytest.raises(ValidationError, match="no branch before it"):
         config(0.5)
