@@ -14,6 +14,7 @@ from fhir.resources.R4B.diagnosticreport import DiagnosticReport
 from fhir.resources.R4B.observation import Observation
 from sqlalchemy import select
 
+from fhir_ecg.broker import QUEUE
 from fhir_ecg.ecg.statements import STATEMENT_CODES
 from fhir_ecg.store.tables import JobRow, PredictionRow
 
@@ -98,7 +99,7 @@ def test_a_lost_wake_up_is_found_again(
         request.getfixturevalue("redis_database")
         flush_redis(deployment.environment["FHIR_ECG_BROKER_URL"])
     else:
-        messages = list((tmp_path / "data" / "broker" / "messages").iterdir())
+        messages = list((tmp_path / "data" / "broker" / QUEUE).iterdir())
         assert messages
         for message in messages:
             message.unlink()
