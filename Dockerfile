@@ -13,7 +13,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY fhir_ecg fhir_ecg
 COPY worker worker
 COPY migrations migrations
-# The wheel holds the worker, the migrations and the weights: nothing else is copied into the image.
+COPY docs/model-card.md docs/model-card.md
+# The wheel holds the worker, the migrations, the weights and their card: nothing else is copied into the image.
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist .
 
 

@@ -8,9 +8,11 @@ from celery import Celery
 
 from fhir_ecg import __version__
 from fhir_ecg.broker import WakeUps, make_celery
-from fhir_ecg.classifier.weights import read_weights
+from fhir_ecg.classifier.card import card_of
+from fhir_ecg.classifier.weights import read_weights, weights_bytes
 from fhir_ecg.ecg.prediction import ModelIdentity
 from fhir_ecg.service.application import Application, Policy
+from fhir_ecg.service.kept_weights import KeptWeights
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.engine import open_engine
 from fhir_ecg.store.unit_of_work import Store
@@ -34,6 +36,10 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
     def model() -> ModelIdentity:
         return read_weights(settings.weights).identity
 
+    @cache
+    def model_card() -> bytes:
+        return card_of(read_weights(settings.weights))
+
     return Application(
         store=Store(open_engine(settings.database_url)),
         wake=wake_ups.send,
@@ -42,6 +48,8 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
         classifier=classifier,
         weights_sha256=lambda: model().weights_sha256,
         model=model,
+        model_card=model_card,
+        kept_weights=KeptWeights(lambda: weights_bytes(settings.weights)),
         policy=Policy(
             lease=settings.lease,
             wake_again=settings.wake_again,
@@ -51,6 +59,7 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
             repairs=frozenset(settings.repairs),
             same_bytes_within=timedelta(seconds=settings.same_bytes_seconds),
             queue_limit=settings.queue_limit,
+            confirming_clients=frozenset(settings.confirming_clients),
             worker_silence=settings.worker_silence,
         ),
         software_version=__version__,

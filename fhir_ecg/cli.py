@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from fhir_ecg import __version__
-from fhir_ecg.log_format import configure_logging
-from fhir_ecg.settings import Settings
+from fhir_ecg.cli_audit import audit, patient
+from fhir_ecg.cli_settings import Fault, command_settings
 
 _HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 _PORT = click.option(
@@ -28,25 +26,6 @@ _PTBXL = click.option(
 )
 
 
-class Fault(click.ClickException):
-    """An answer of no, with what to do next; exit status 1."""
-
-    exit_code = 1
-
-
-def _settings() -> Settings:
-    try:
-        settings = Settings()
-    except SettingsError as error:  # a variable that should be JSON and is none
-        raise click.UsageError(f"the settings are wrong: {error}; FHIR_ECG_CLIENTS is a JSON object") from error
-    except ValidationError as error:
-        lines = "; ".join(f"FHIR_ECG_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        raise click.UsageError(f"the settings are wrong: {lines}") from error
-    role = (click.get_current_context().info_name or "fhir-ecg").removesuffix("-process")
-    configure_logging(settings.log_format, settings.log_level, role)
-    return settings
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
@@ -54,6 +33,10 @@ def main() -> None:
 
     The readings are unconfirmed machine output: they support a clinician and replace none.
     """
+
+
+main.add_command(audit)
+main.add_command(patient)
 
 
 @main.command()
@@ -68,7 +51,7 @@ def serve(host: str, port: int, data_dir: Path | None) -> None:
 
     if data_dir is not None:
         os.environ["FHIR_ECG_DATA_DIR"] = str(data_dir.absolute())
-    sys.exit(serve_all(_settings(), host, port))
+    sys.exit(serve_all(command_settings(), host, port))
 
 
 @main.command()
@@ -78,7 +61,7 @@ def web(host: str, port: int) -> None:
     """Run the web process alone."""
     from fhir_ecg.commands.serve import run_web
 
-    run_web(_settings(), host, port)
+    run_web(command_settings(), host, port)
 
 
 @main.command()
@@ -86,7 +69,7 @@ def worker() -> None:
     """Run a worker alone, of as many processes as FHIR_ECG_WORKER_PROCESSES says."""
     from fhir_ecg.commands.serve import run_worker
 
-    sys.exit(run_worker(_settings()))
+    sys.exit(run_worker(command_settings()))
 
 
 @main.command("worker-process", hidden=True)
@@ -94,7 +77,7 @@ def worker_process() -> None:
     """Run one process of a worker, as `worker` and `serve` start it."""
     from fhir_ecg.commands.serve import run_worker_process
 
-    _settings()  # sets up logging, and refuses what is wrong
+    command_settings()  # sets up logging, and refuses what is wrong
     run_worker_process()
 
 
@@ -115,7 +98,7 @@ def classify(files: Sequence[Path]) -> None:
     """
     from fhir_ecg.commands.classify import classify_files
 
-    sys.exit(0 if classify_files(files, _settings()) else 1)
+    sys.exit(0 if classify_files(files, command_settings()) else 1)
 
 
 @main.command("to-fhir")
@@ -158,10 +141,22 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the database to the tables of this version."""
+    from fhir_ecg.commands.reindex import reindex_hint
     from fhir_ecg.store.engine import open_engine
     from fhir_ecg.store.migrations import upgrade as run_migrations
 
-    click.echo(f"The database is at revision {run_migrations(open_engine(_settings().database_url))}.")
+    settings = command_settings()
+    click.echo(f"The database is at revision {run_migrations(open_engine(settings.database_url))}.")
+    if hint := reindex_hint(settings):
+        click.echo(hint)
+
+
+@db.command()
+def reindex() -> None:
+    """Let what older versions have stored be found by every search parameter; interrupted, it goes on."""
+    from fhir_ecg.commands.reindex import reindex_all
+
+    click.echo(reindex_all(command_settings()))
 
 
 @db.command()
@@ -174,7 +169,7 @@ def downgrade(revision: str) -> None:
     from fhir_ecg.store.migrations import downgrade as take_back
 
     try:
-        click.echo(f"The database is at revision {take_back(open_engine(_settings().database_url), revision)}.")
+        click.echo(f"The database is at revision {take_back(open_engine(command_settings().database_url), revision)}.")
     except UnknownRevisionError as error:
         raise Fault(str(error)) from error
 
@@ -185,13 +180,17 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--state", type=click.Choice(["waiting", "running", "done", "failed"]), help="Those in one state alone.")
+@click.option(
+    "--state",
+    type=click.Choice(["waiting", "running", "done", "failed", "withdrawn"]),
+    help="Those in one state alone.",
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 def list_jobs(state: str | None, limit: int) -> None:
     """Print jobs as JSON, one on a line, the newest first."""
     from fhir_ecg.commands.jobs import job_lines
 
-    click.echo(job_lines(_settings(), state, limit))
+    click.echo(job_lines(command_settings(), state, limit))
 
 
 @jobs.command("show")
@@ -200,7 +199,7 @@ def show_job(identity: str) -> None:
     """Print one job as JSON."""
     from fhir_ecg.commands.jobs import job_line
 
-    click.echo(job_line(_settings(), identity))
+    click.echo(job_line(command_settings(), identity))
 
 
 @jobs.command("retry")
@@ -209,7 +208,7 @@ def retry_job(identity: str) -> None:
     """Let a failed job be tried again, with all its attempts."""
     from fhir_ecg.commands.jobs import retry_line
 
-    click.echo(retry_line(_settings(), identity))
+    click.echo(retry_line(command_settings(), identity))
 
 
 @main.group()
@@ -222,7 +221,7 @@ def show() -> None:
     """Print the manifest of the model in use and the SHA-256 of its weights."""
     from fhir_ecg.commands.weights import describe_weights
 
-    click.echo(describe_weights(_settings()))
+    click.echo(describe_weights(command_settings()))
 
 
 @weights.command("import")
@@ -241,7 +240,7 @@ def import_weights(source: str, out: Path | None, force: bool) -> None:
     """
     from fhir_ecg.commands.weights import import_model
 
-    click.echo(import_model(source, out, force, _settings()))
+    click.echo(import_model(source, out, force, command_settings()))
 
 
 @main.command()
@@ -286,4 +285,4 @@ def evaluate(ptbxl: Path, folds: str, card: Path | None, against: Path | None, r
         numbers = [int(fold) for fold in folds.split(",")]
     except ValueError as error:
         raise click.BadParameter(f"{folds!r} are no numbers of folds", param_hint="--folds") from error
-    click.echo(evaluate_model(ptbxl, numbers, _settings(), card, against, run_dir))
+    click.echo(evaluate_model(ptbxl, numbers, command_settings(), card, against, run_dir))

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fhir_ecg.fhir.repairs import Repair
@@ -40,6 +40,15 @@ class Settings(BaseSettings):
         description="Who may call: JSON of client names to the SHA-256 of their bearer tokens "
         "(`fhir-ecg token NAME` makes one)",
     )
+    confirming_clients: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Which of these clients may confirm, edit and reject reports, separated by commas; "
+        "empty means each of them",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Web pages of which addresses may call from a browser, separated by commas; `*` for all",
+    )
     maximum_body_bytes: int = Field(8 * 1024**2, gt=0, description="Larger bodies are refused with 413")
     report_status: Literal["partial", "preliminary"] = Field(
         "partial", description="Status of a report that no person has confirmed"
@@ -68,13 +77,17 @@ class Settings(BaseSettings):
     same_bytes_seconds: float = Field(
         0, ge=0, description="An Observation of the same bytes is not taken twice within so long; 0 takes each"
     )
+    classify_seconds: float = Field(
+        10, ge=0, le=60, description="How long `$classify` waits for the report before it answers without a reading"
+    )
+    export_hours: float = Field(24, gt=0, le=8760, description="How long the files of an `$export` can be fetched")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged")
     log_format: LogFormat = Field("text", description="Log lines as `text`, or as `json`, an object a line")
     worker_metrics_port: int = Field(
         0, ge=0, le=65535, description="Where a worker serves its `/metrics` to Prometheus; 0 for nowhere"
     )
 
-    @field_validator("repairs", mode="before")
+    @field_validator("repairs", "confirming_clients", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -83,6 +96,15 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("confirming_clients", mode="after")
+    @classmethod
+    def _known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # Where nobody is known, the names would seem to keep others out.
+        known = info.data.get("clients", {})
+        if unknown := [name for name in value if name not in known]:
+            raise ValueError(f"{', '.join(unknown)}: no such client in FHIR_ECG_CLIENTS")
+        return value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

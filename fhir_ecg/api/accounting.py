@@ -46,7 +46,8 @@ def web_metrics() -> WebMetrics:
 
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
-    g.caller = Caller(request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid4()))
+    request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    g.caller = Caller(request_id=request_id, address=request.remote_addr)
     g.began = perf_counter()
     g.log_scope = ExitStack()
     g.log_scope.enter_context(log_scope(request_id=g.caller.request_id))

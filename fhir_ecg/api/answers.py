@@ -1,16 +1,22 @@
 """Resources as HTTP responses."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, current_app, request
 from werkzeug.exceptions import NotAcceptable
 
-from fhir_ecg.api.negotiation import answer_syntax
+from fhir_ecg.api.negotiation import answer_form
+from fhir_ecg.fhir.document import Form
 from fhir_ecg.fhir.outcome import UnprocessableError
 from fhir_ecg.fhir.parsing import serialise
+from fhir_ecg.fhir.r5_form import NoR5FormError, r5_form
+from fhir_ecg.fhir.release import Release
 from fhir_ecg.fhir.xml_form import serialise_xml
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.resources import StoredResource
+
+_PLAIN = Form("json", Release.R4)
 
 
 def base_url() -> str:
@@ -20,21 +26,41 @@ def base_url() -> str:
 
 
 def fhir_response(resource: dict[str, Any] | None, status: int = 200) -> Response:
-    """Answer with a resource, or with no body."""
+    """Answer with a resource in the form that is wanted, or with no body.
+
+    Raises:
+        NotAcceptable: What is read has no form in the release that is wanted.
+    """
+    body, form = _written(resource)
+    response = Response(body, status, content_type=form.media_type)
     if resource is None:
-        return Response(b"", status, content_type=_media_type("json"))
-    pretty = request.args.get("_pretty") == "true"
+        del response.headers["Content-Type"]  # a client that goes by it would parse nothing
+    response.vary.add("Accept")
+    return response
+
+
+def _written(resource: dict[str, Any] | None) -> tuple[bytes, Form]:
+    """Write a resource in the form that is wanted, where that is known and can hold it; else as JSON, or as R4."""
     try:
-        if answer_syntax() == "xml":
-            return Response(serialise_xml(resource, pretty=pretty), status, content_type=_media_type("xml"))
-    except (NotAcceptable, UnprocessableError):
-        # What refuses an unknown format, or cannot be written as XML, is still told, in JSON.
-        pass
-    return Response(serialise(resource, pretty=pretty), status, content_type=_media_type("json"))
-
-
-def _media_type(syntax: str) -> str:
-    return f"application/fhir+{syntax}; fhirVersion=4.0"
+        form = answer_form()
+    except NotAcceptable:  # what refuses an unknown form is still told
+        form = _PLAIN
+    if resource is None:
+        return b"", form
+    pretty = request.args.get("_pretty") == "true"
+    if form.release is Release.R5:
+        try:
+            resource = r5_form(resource)
+        except NoR5FormError as error:
+            if request.method in {"GET", "HEAD"}:
+                raise NotAcceptable(str(error)) from error
+            form = form.with_release(Release.R4)  # what was done is told in any form
+    if form.syntax == "xml":
+        try:
+            return serialise_xml(resource, form.release or Release.R4, pretty=pretty), form
+        except UnprocessableError:  # what cannot be written as XML is told in JSON
+            form = replace(form, syntax="json")
+    return serialise(resource, pretty=pretty), form
 
 
 def with_version(response: Response, stored: StoredResource) -> Response:

@@ -3,11 +3,44 @@
 from flask import Flask, redirect
 from werkzeug.wrappers import Response as BaseResponse
 
-from fhir_ecg.api import accounting, authorisation, errors, health, interactions
+from fhir_ecg.api import (
+    accounting,
+    asynchronous,
+    audit_events,
+    authorisation,
+    bundles,
+    confirmation,
+    conformance,
+    errors,
+    exports,
+    health,
+    history,
+    interactions,
+    openapi,
+    operations,
+    searches,
+    transfer,
+)
+from fhir_ecg.api.blueprint import blueprint
 from fhir_ecg.api.metrics import WebMetrics
 from fhir_ecg.service.application import Application
 from fhir_ecg.service.health import HealthProbe
+from fhir_ecg.service.login import FailedLogins
 from fhir_ecg.settings import Settings
+
+# These modules hang their routes into the blueprint.
+_ROUTES = (
+    asynchronous,
+    audit_events,
+    bundles,
+    confirmation,
+    conformance,
+    exports,
+    history,
+    interactions,
+    operations,
+    searches,
+)
 
 
 def create_app(application: Application, settings: Settings) -> Flask:
@@ -16,12 +49,15 @@ def create_app(application: Application, settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes
     app.extensions["fhir_ecg"] = application
     app.extensions["fhir_ecg_settings"] = settings
+    app.extensions["fhir_ecg_failed_logins"] = FailedLogins(application)
     app.extensions["fhir_ecg_health"] = probe = HealthProbe(application)
     app.url_map.strict_slashes = False
     accounting.register(app, WebMetrics(application, probe))
     app.before_request(authorisation.authorise)
-    app.register_blueprint(interactions.blueprint)
+    transfer.register(app, settings)
+    app.register_blueprint(blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(openapi.blueprint)
     app.add_url_rule("/", "root", _root)
     errors.register(app)
     return app

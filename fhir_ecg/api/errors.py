@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, Unauthorized
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, Unauthorized
 
 from fhir_ecg.api.accounting import web_metrics
 from fhir_ecg.api.answers import fhir_response
@@ -17,7 +17,10 @@ from fhir_ecg.fhir.outcome import (
     operation_outcome,
 )
 from fhir_ecg.service.admit import BusyError, ConditionFailedError
+from fhir_ecg.service.change import NotStoredError, NotTheSendersError, VersionConflictError
+from fhir_ecg.service.confirm import NotAllowedError
 from fhir_ecg.store.engine import DatabaseAwayError
+from fhir_ecg.store.resources import DeletedError
 
 logger = logging.getLogger(__name__)
 
@@ -28,15 +31,19 @@ _ISSUE_TYPES: dict[int, IssueType] = {
     404: "not-found",
     405: "not-supported",
     406: "not-supported",
+    409: "conflict",
+    410: "deleted",
+    412: "conflict",
     413: "too-long",
     415: "not-supported",
+    428: "required",
     429: "throttled",
 }
 
 _RETRY_SECONDS = 15
 
 # Where ECGs come in.
-_DOORS = ("fhir.create_observation", "fhir.process_bundle")
+_DOORS = ("fhir.create_observation", "fhir.process_bundle", "fhir.classify_observation")
 
 
 def register(app: Flask) -> None:
@@ -44,6 +51,11 @@ def register(app: Flask) -> None:
     app.register_error_handler(MalformedError, _malformed)
     app.register_error_handler(UnprocessableError, _unprocessable)
     app.register_error_handler(ConditionFailedError, _condition_failed)
+    app.register_error_handler(VersionConflictError, _condition_failed)
+    app.register_error_handler(NotTheSendersError, _conflict)
+    app.register_error_handler(NotAllowedError, _forbidden)
+    app.register_error_handler(NotStoredError, _not_stored)
+    app.register_error_handler(DeletedError, _deleted)
     app.register_error_handler(BusyError, _busy)
     app.register_error_handler(DatabaseAwayError, _database_away)
     app.register_error_handler(HTTPException, _http)
@@ -60,6 +72,30 @@ def _unprocessable(error: RefusedError) -> Response:
 
 def _condition_failed(error: RefusedError) -> Response:
     return _told(error.problems, 412)
+
+
+def _conflict(error: RefusedError) -> Response:
+    return _told(error.problems, 409)
+
+
+def _forbidden(error: RefusedError) -> Response:
+    return _told(error.problems, 403)
+
+
+def _not_stored(error: Exception) -> Response:
+    return _told([Problem("not-found", str(error))], 404)
+
+
+def _deleted(error: DeletedError) -> Response:
+    last = error.version
+    text = (
+        f"{last.kind}/{last.identity} was deleted by version {last.version}. Its earlier versions can be read, such as "
+        f"{last.kind}/{last.identity}/_history/{max(1, last.version - 1)}."
+    )
+    response = _told([Problem("deleted", text)], 410)
+    response.set_etag(str(last.version), weak=True)
+    response.last_modified = last.last_updated
+    return response
 
 
 def _busy(error: RefusedError) -> Response:
@@ -94,13 +130,25 @@ def _http(error: HTTPException) -> Response:
     # Of a body that is refused unread, the whole is at fault.
     expression = request.path.rstrip("/").rpartition("/")[2] if request.method == "POST" else None
     expression = {"fhir": "Bundle", "Observation": "Observation"}.get(expression or "")
-    response = _told([Problem(code, error.description or error.name, expression)], status)
+    response = _told([Problem(code, _described(error), expression)], status)
     if status == 405:
         allowed = getattr(error, "valid_methods", None) or []
         response.headers["Allow"] = ", ".join(sorted(allowed))
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="fhir-ecg"'
     return response
+
+
+def _described(error: HTTPException) -> str:
+    """Say what is wrong and what to do; werkzeug's own words know nothing of FHIR."""
+    if error.description != type(error).description:
+        return error.description or error.name
+    if isinstance(error, NotFound):
+        return "Nothing is served at this address. GET /fhir/metadata tells the types that are, and their interactions."
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or []))
+        return f"{request.method} is not served at this address; {allowed or 'no method'} is."
+    return error.description or error.name
 
 
 def _unexpected(error: Exception) -> Response:

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from fhir_ecg.model_info import ModelInfo
 from fhir_ecg.service.application import Application, now
 from fhir_ecg.service.health import HealthProbe, QueueState
+from fhir_ecg.store.jobs import STATES
 
 # They would double the series, for a moment that Prometheus knows.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -81,7 +82,7 @@ class _QueueCollector(Collector):
 
 def _queue_metrics(state: QueueState) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("fhir_ecg_jobs", "ECGs by the state of their job", labels=["state"])
-    for name in ("waiting", "running", "done", "failed"):
+    for name in STATES:
         jobs.add_metric([name], state.by_state.get(name, 0))
     yield jobs
     oldest = state.oldest_unfinished

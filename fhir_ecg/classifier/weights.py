@@ -6,7 +6,7 @@ the model's name in every prediction. The graph is what ONNX Runtime computes, s
 
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,24 +100,51 @@ class Weights:
         return ModelIdentity(self.manifest.name, self.manifest.version, self.sha256)
 
 
+def weights_bytes(path: Path | None) -> bytes:
+    """Read the bytes of a weights file, or of the shipped one.
+
+    Raises:
+        WeightsError: There is no such file.
+    """
+    if path is None:
+        return files("fhir_ecg.classifier").joinpath("shipped", SHIPPED).read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+
+
 def read_weights(path: Path | None) -> Weights:
     """Read a weights file, or the shipped one.
 
     Raises:
         WeightsError: There is no such file, or it is no weights file of ours.
     """
-    if path is None:
-        with as_file(files("fhir_ecg.classifier").joinpath("shipped", SHIPPED)) as shipped:
-            return read_weights(shipped)
+    return parse_weights(weights_bytes(path), str(path or SHIPPED))
+
+
+def parse_weights(body: bytes, name: str) -> Weights:
+    """Read weights from the bytes of their file; `name` is what errors call it.
+
+    Raises:
+        WeightsError: It is no weights file of ours.
+    """
     try:
-        body = path.read_bytes()
         tensors = load(body)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{name} is no readable safetensors file: {error}") from error
     graph = tensors.pop(GRAPH_TENSOR, None)
-    return Weights(
-        _read_manifest(body, path), tensors, None if graph is None else graph.tobytes(), sha256(body).hexdigest()
-    )
+    manifest = _read_manifest(body, name)
+    return Weights(manifest, tensors, None if graph is None else graph.tobytes(), sha256(body).hexdigest())
+
+
+def manifest_sha256(body: bytes, name: str) -> str:
+    """Digest the manifest of a weights file as it is written there.
+
+    Raises:
+        WeightsError: It holds none.
+    """
+    return sha256(_manifest_json(body, name).encode()).hexdigest()
 
 
 def write_weights(path: Path, manifest: Manifest, tensors: dict[str, NDArray[Any]], graph: bytes) -> None:
@@ -129,16 +156,20 @@ def write_weights(path: Path, manifest: Manifest, tensors: dict[str, NDArray[Any
     path.write_bytes(save(plain, metadata={MANIFEST_KEY: manifest.model_dump_json()}))
 
 
-def _read_manifest(body: bytes, path: Path) -> Manifest:
+def _manifest_json(body: bytes, name: str) -> str:
     # https://github.com/huggingface/safetensors#format: 8 bytes length, then the header as JSON
     length = int.from_bytes(body[:8], "little")
-    metadata = orjson.loads(body[8 : 8 + length]).get("__metadata__", {})
+    metadata: dict[str, str] = orjson.loads(body[8 : 8 + length]).get("__metadata__", {})
     if MANIFEST_KEY not in metadata:
         raise WeightsError(
-            f"{path} holds no manifest of fhir-ecg. `fhir-ecg train` writes one, and `fhir-ecg weights import` makes "
+            f"{name} holds no manifest of fhir-ecg. `fhir-ecg train` writes one, and `fhir-ecg weights import` makes "
             "one of the published model."
         )
+    return metadata[MANIFEST_KEY]
+
+
+def _read_manifest(body: bytes, name: str) -> Manifest:
     try:
-        return Manifest.model_validate_json(metadata[MANIFEST_KEY])
+        return Manifest.model_validate_json(_manifest_json(body, name))
     except ValidationError as error:
-        raise WeightsError(f"{path} has a manifest that this version cannot read: {error}") from error
+        raise WeightsError(f"{name} has a manifest that this version cannot read: {error}") from error

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from fhir_ecg.fhir.outcome import MalformedError
-from fhir_ecg.fhir.parsing import check_observation, parse_json
+from fhir_ecg.fhir.outcome import MalformedError, Problem, UnprocessableError
+from fhir_ecg.fhir.parameters import resource_and_values
+from fhir_ecg.fhir.parsing import check_observation, check_resource, parse_json
 from fhir_ecg.fhir.release import Release, detect_release
 from fhir_ecg.fhir.xml_form import parse_xml
 
@@ -16,6 +17,8 @@ class Form:
     syntax: Literal["json", "xml"] = "json"
     release: Release | None = None
     """None where the sender did not declare one: it is told by the fields."""
+    parameter: str | None = None
+    """Of what may stand in a Parameters resource, the parameter that holds it."""
 
     @property
     def media_type(self) -> str:
@@ -25,7 +28,7 @@ class Form:
 
     def with_release(self, release: Release) -> Self:
         """The same form of a known release."""
-        return type(self)(self.syntax, release)
+        return replace(self, release=release)
 
 
 def read_document(body: bytes, form: Form) -> dict[str, Any]:
@@ -44,15 +47,47 @@ def read_document(body: bytes, form: Form) -> dict[str, Any]:
 
 
 def read_observation(body: bytes, form: Form) -> tuple[dict[str, Any], Form]:
-    """Parse and check an Observation; the form comes back with its release.
+    """Parse and check an Observation; the form comes back with its release, and a parameter only if one holds it.
 
     Raises:
         MalformedError: The bytes are no Observation in that syntax.
         UnprocessableError: An element breaks its release's rules, or releases are mixed.
     """
     observation = read_document(body, form)
+    if form.parameter and observation.get("resourceType") == "Parameters":
+        observation = _held(observation, form.parameter)
+    else:
+        form = replace(form, parameter=None)
     release = check_release(observation, form)
     return observation, form.with_release(release)
+
+
+def read_resource(body: bytes, form: Form, kind: str) -> dict[str, Any]:
+    """Parse and check a resource of R4 that is no Observation.
+
+    Raises:
+        MalformedError: The bytes are no resource of that type in that syntax.
+        UnprocessableError: An element breaks R4's rules, or another release is declared.
+    """
+    if form.release is Release.R5:
+        raise UnprocessableError(
+            Problem("structure", f"A {kind} is read here in R4's form; send fhirVersion=4.0.", kind)
+        )
+    try:
+        resource = read_document(body, form.with_release(Release.R4))
+    except MalformedError as error:  # what cannot be parsed is taken for an Observation there
+        problems = [replace(p, expression=kind) if p.expression == "Observation" else p for p in error.problems]
+        raise MalformedError(*problems) from error
+    check_resource(resource, kind)
+    return resource
+
+
+def _held(document: dict[str, Any], parameter: str) -> dict[str, Any]:
+    resource = resource_and_values(document, parameter).resource
+    if resource is None:
+        text = f"There is no parameter {parameter}; it holds the Observation."
+        raise MalformedError(Problem("required", text, "Parameters.parameter"))
+    return resource
 
 
 def check_release(observation: dict[str, Any], form: Form) -> Release:

@@ -4,7 +4,7 @@ Observations belong to one ECG where one of them names the others (`hasMember`, 
 time and device are the same. https://hl7.org/fhir/R4/bundle.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,22 +37,32 @@ def ecgs_of_bundle(bundle: dict[str, Any], form: Form, types: tuple[str, ...]) -
     Raises:
         MalformedError: It is no such Bundle, or has no entry.
     """
-    entries = _entries(bundle, types)
+    entries = bundle_entries(bundle, types)
+    return ecgs_of_entries(entries, range(len(entries)), form)
+
+
+def ecgs_of_entries(entries: Sequence[Any], places: Iterable[int], form: Form) -> list[EcgEntries]:
+    """Find the ECGs among the entries of a Bundle at some places."""
     found: list[EcgEntries] = []
     observations: dict[int, dict[str, Any]] = {}
-    for index, entry in enumerate(entries):
-        if problems := _entry_problems(entry, index, form, interacts=bundle["type"] != "collection"):
+    for index in places:
+        if problems := _entry_problems(entries[index], index, form):
             found.append(EcgEntries([index], [], problems))
         else:
-            observations[index] = entry["resource"]
-    groups = _groups(observations, {_address(entry): index for index, entry in enumerate(entries)})
-    found += [EcgEntries(group, [Sent(observations[i], _root(i)) for i in group]) for group in groups]
+            observations[index] = entries[index]["resource"]
+    groups = _groups(observations, {_address(entries[index]): index for index in observations})
+    found += [EcgEntries(group, [Sent(observations[i], entry_root(i)) for i in group]) for group in groups]
     for ecg in found:
         ecg.problems += _stranger_problems(ecg)
     return sorted(found, key=lambda ecg: ecg.entries)
 
 
-def _entries(bundle: dict[str, Any], types: tuple[str, ...]) -> list[Any]:
+def bundle_entries(bundle: dict[str, Any], types: tuple[str, ...]) -> list[Any]:
+    """Give the entries of a Bundle of one of the types.
+
+    Raises:
+        MalformedError: It is no such Bundle, or has no entry.
+    """
     if bundle.get("resourceType") != "Bundle":
         raise MalformedError(Problem("invalid", "The body is no Bundle; one belongs here.", "Bundle.resourceType"))
     for location, code, text in form_faults(bundle):
@@ -69,32 +79,24 @@ def _entries(bundle: dict[str, Any], types: tuple[str, ...]) -> list[Any]:
     return entries
 
 
-def _entry_problems(entry: Any, index: int, form: Form, *, interacts: bool) -> list[Problem]:
-    where = f"Bundle.entry[{index}]"
+def _entry_problems(entry: Any, index: int, form: Form) -> list[Problem]:
     if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
-        return [Problem("required", "The entry has no resource.", f"{where}.resource")]
-    request = entry.get("request")
-    request = request if isinstance(request, dict) else {}
-    if interacts and (request.get("method"), request.get("url")) != ("POST", "Observation"):
-        text = "Only `POST Observation` is taken here; state it in request.method and request.url."
-        return [Problem("not-supported", text, f"{where}.request")]
-    if "ifNoneExist" in request:
-        text = "A condition in a Bundle is not read. Send the Observation by itself, with the header If-None-Exist."
-        return [Problem("not-supported", text, f"{where}.request.ifNoneExist")]
+        return [Problem("required", "The entry has no resource.", entry_root(index))]
     try:
         check_release(entry["resource"], form)
     except RefusedError as error:
-        return [_rooted(problem, index) for problem in error.problems]
+        return [in_entry(problem, index) for problem in error.problems]
     return []
 
 
-def _rooted(problem: Problem, index: int) -> Problem:
+def in_entry(problem: Problem, index: int) -> Problem:
     """Say where in the Bundle a problem of an Observation is."""
     rest = (problem.expression or "Observation").removeprefix("Observation")
-    return Problem(problem.code, problem.diagnostics, _root(index) + rest, problem.severity)
+    return Problem(problem.code, problem.diagnostics, entry_root(index) + rest, problem.severity)
 
 
-def _root(index: int) -> str:
+def entry_root(index: int) -> str:
+    """Give the FHIRPath of an entry's resource."""
     return f"Bundle.entry[{index}].resource"
 
 

@@ -144,7 +144,7 @@ def _repeat(node: Node) -> Iterator[Broken]:
 
 def _narrative(node: Node) -> Iterator[Broken]:
     try:
-        div = etree.fromstring(_HTML_ENTITY.sub(_character, node.get("div", "")), etree.XMLParser(**_PARSING))
+        div = parse_narrative(node.get("div", ""))
     except (etree.XMLSyntaxError, ValueError):
         yield "txt-1", "The narrative is no XHTML", ("div",)
         return
@@ -155,6 +155,16 @@ def _narrative(node: Node) -> Iterator[Broken]:
         yield "txt-2", "The narrative is no div with text or an image", ("div",)
     for _, text in narrative_faults(div):
         yield "txt-1", f"{text}; leave it out", ("div",)
+
+
+def parse_narrative(div: str) -> etree._Element:
+    """Parse the XHTML of a narrative.
+
+    Raises:
+        XMLSyntaxError: It is none.
+        ValueError: It holds a character that XML has no place for.
+    """
+    return etree.fromstring(_HTML_ENTITY.sub(_character, div), etree.XMLParser(**_PARSING))
 
 
 def _character(entity: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from fhir.resources.observation import Observation as R5Observation
+from fhir.resources.R4B import get_fhir_model_class
 from fhir.resources.R4B.observation import Observation as R4Observation
 from pydantic import ValidationError
 
@@ -79,24 +80,34 @@ def check_observation(resource: dict[str, Any], release: Release = Release.R4) -
         MalformedError: It is another resource, or none.
         UnprocessableError: An element is unknown, missing, or has a wrong type; each with its FHIRPath.
     """
-    kind = resource.get("resourceType")
-    if kind != "Observation":
-        shown = kind[:64] if isinstance(kind, str) else None
+    _check(resource, "Observation", _MODELS[release])
+
+
+def check_resource(resource: dict[str, Any], kind: str) -> None:
+    """Check a parsed document against R4's model of a type, as `check_observation` does."""
+    _check(resource, kind, get_fhir_model_class(kind))
+
+
+def _check(resource: dict[str, Any], kind: str, expected: Any) -> None:
+    found = resource.get("resourceType")
+    if found != kind:
+        shown = found[:64] if isinstance(found, str) else None
         named = f"a resource of type {shown!r}" if shown else "no FHIR resource (resourceType is missing)"
+        article = "an" if kind[0] in "AEIO" else "a"
         raise MalformedError(
-            Problem("invalid", f"The body is {named}; an Observation belongs here.", "Observation.resourceType")
+            Problem("invalid", f"The body is {named}; {article} {kind} belongs here.", f"{kind}.resourceType")
         )
-    if problems := _fault_problems(form_faults(resource)):
+    if problems := _fault_problems(kind, form_faults(resource)):
         raise UnprocessableError(*problems)
     try:
-        model = _MODELS[release].model_validate(resource)
+        model = expected.model_validate(resource)
     except ValidationError as error:
-        raise UnprocessableError(*_problems(error)) from error
+        raise UnprocessableError(*_problems(kind, error)) from error
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # failures of the library
         text = "An element has a JSON type that FHIR does not give it."
-        raise UnprocessableError(Problem("structure", text, "Observation")) from error
+        raise UnprocessableError(Problem("structure", text, kind)) from error
     for faults in (type_faults, rule_faults):
-        if problems := _fault_problems(faults(model, resource)):
+        if problems := _fault_problems(kind, faults(model, resource)):
             raise UnprocessableError(*problems)
 
 
@@ -178,19 +189,16 @@ def _decimal_as_written(value: Any) -> orjson.Fragment:
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def _problems(error: ValidationError) -> list[Problem]:
+def _problems(root: str, error: ValidationError) -> list[Problem]:
     return [
         Problem(
             _ISSUE_TYPES.get(detail["type"], "value"),
             f"{detail['msg']}.".replace("..", "."),
-            fhirpath("Observation", detail["loc"]),
+            fhirpath(root, detail["loc"]),
         )
         for detail in error.errors(include_input=False, include_url=False, include_context=False)[:_MAXIMUM_PROBLEMS]
     ]
 
 
-def _fault_problems(faults: Iterable[Fault]) -> list[Problem]:
-    return [
-        Problem(code, text, fhirpath("Observation", location))
-        for location, code, text in islice(faults, _MAXIMUM_PROBLEMS)
-    ]
+def _fault_problems(root: str, faults: Iterable[Fault]) -> list[Problem]:
+    return [Problem(code, text, fhirpath(root, location)) for location, code, text in islice(faults, _MAXIMUM_PROBLEMS)]

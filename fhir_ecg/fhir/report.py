@@ -5,21 +5,31 @@ https://hl7.org/fhir/R4/diagnosticreport.html
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from html import escape
 from typing import Any, Literal, TypedDict
 
 from fhir_ecg.ecg.contradictions import RULES
-from fhir_ecg.ecg.prediction import Prediction
+from fhir_ecg.ecg.prediction import Prediction, StatementScore
 from fhir_ecg.ecg.quality import QualityFinding
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.ecg.statements import STATEMENT_BY_CODE
-from fhir_ecg.fhir.terminology import AI_ASSERTED, EKG_STUDY, ELECTROCARDIAC, statement_concept
+from fhir_ecg.fhir.terminology import (
+    AI_ASSERTED,
+    AI_CONFIDENCE,
+    EKG_STUDY,
+    ELECTROCARDIAC,
+    REPORT_PROFILE,
+    statement_concept,
+)
 
 UNCONFIRMED = (
     "UNCONFIRMED MACHINE READING of a 12-lead ECG. It supports a clinician and replaces none: "
     "a physician must confirm it before it is acted on."
 )
 ReadStatus = Literal["partial", "preliminary"]
+MILLIONTH = Decimal("0.000001")
+"""As exactly as probabilities are told."""
 
 
 class Writing(TypedDict):
@@ -48,6 +58,7 @@ def registered_report(
     report: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
         "id": report_id,
+        "meta": {"profile": [REPORT_PROFILE]},
         "identifier": _identifiers(observation, report_id),
         "status": "registered",
         "category": [ELECTROCARDIAC],
@@ -76,8 +87,8 @@ def read_report(
     """Build the report of an ECG that the model has read; `warnings` are about the signal."""
     conclusion = _conclusion(prediction, recording, warnings)
     report = registered | {
-        "meta": {"security": [AI_ASSERTED]},
-        "text": _narrative(conclusion),
+        "meta": {"profile": [REPORT_PROFILE], "security": [AI_ASSERTED]},
+        "text": narrative(conclusion),
         "status": status,
         "issued": instant(issued),
         "result": [
@@ -87,8 +98,14 @@ def read_report(
         "conclusion": "\n".join(conclusion),
     }
     if prediction.findings:
-        report["conclusionCode"] = [statement_concept(f.code, snomed=snomed) for f in prediction.findings]
+        report["conclusionCode"] = [_finding(finding, snomed=snomed) for finding in prediction.findings]
     return report
+
+
+def _finding(finding: StatementScore, *, snomed: bool) -> dict[str, Any]:
+    """Code a finding, with how sure the model is of it."""
+    confidence = {"url": AI_CONFIDENCE, "valueDecimal": Decimal(finding.probability).quantize(MILLIONTH)}
+    return {"extension": [confidence]} | statement_concept(finding.code, snomed=snomed)
 
 
 def cancelled_report(
@@ -97,7 +114,7 @@ def cancelled_report(
     """Build the report of an ECG that could not be read, with every reason."""
     lines = ["No reading was made of this ECG.", *(f"{reason.text} [{reason.code}]" for reason in reasons)]
     return registered | {
-        "text": _narrative(lines),
+        "text": narrative(lines),
         "status": "cancelled",
         "issued": instant(issued),
         "conclusion": "\n".join(lines),
@@ -174,6 +191,7 @@ def _conclusion(prediction: Prediction, recording: Recording, warnings: Sequence
     return lines
 
 
-def _narrative(lines: Iterable[str]) -> dict[str, str]:
+def narrative(lines: Iterable[str]) -> dict[str, str]:
+    """Write paragraphs as the text of a resource."""
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'}

@@ -1,20 +1,9 @@
-"""Reading and searching what is stored; each read leaves its audit entry."""
+"""Reading what is stored; each read leaves its audit entry."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from fhir_ecg.fhir.search import Search
 from fhir_ecg.service.application import Application, Caller, now
-from fhir_ecg.store.audit import AuditEntry
-from fhir_ecg.store.resources import StoredResource
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """One page of matches."""
-
-    resources: list[StoredResource]
-    total: int
-    next_cursor: str | None
+from fhir_ecg.store.resources import HistoryPage, HistoryWanted, StoredResource
 
 
 def read(
@@ -25,28 +14,19 @@ def read(
     with application.store.transaction() as work:
         stored = work.resources.get(kind, identity, version)
         if stored is not None:
-            entry = AuditEntry(
-                action,
-                client=caller.client,
-                request_id=caller.request_id,
-                entities=(stored.versioned_reference,),
-            )
-            work.audit.add(entry, now())
+            work.audit.add(caller.entry(action, [stored]), now())
     return stored
 
 
-def search(application: Application, request: Search, caller: Caller) -> SearchResult:
-    """Find resources, newest first."""
+def history(
+    application: Application, wanted: HistoryWanted, query: Sequence[tuple[str, str]], caller: Caller
+) -> HistoryPage | None:
+    """List versions, the newest first; None where one resource is named that was never stored."""
     with application.store.transaction() as work:
-        page = work.find(request)
-        found = [work.resources.get(request.resource_type, identity) for identity in page.ids]
-        resources = [stored for stored in found if stored is not None]
-        entry = AuditEntry(
-            "search",
-            client=caller.client,
-            request_id=caller.request_id,
-            entities=tuple(stored.versioned_reference for stored in resources),
-            detail={"type": request.resource_type, "query": [list(pair) for pair in request.applied]},
-        )
-        work.audit.add(entry, now())
-    return SearchResult(resources, page.total, page.next_cursor)
+        page = work.resources.history(wanted)
+        if wanted.identity is not None and not work.resources.exists(wanted.kinds[0], wanted.identity):
+            return None
+        detail = {"types": list(wanted.kinds), "id": wanted.identity, "query": [list(pair) for pair in query]}
+        level = "instance" if wanted.identity else "type" if len(wanted.kinds) == 1 else "system"
+        work.audit.add(caller.entry(f"history-{level}", page.versions, detail), now())
+    return page

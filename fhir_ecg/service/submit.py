@@ -18,14 +18,13 @@ from fhir_ecg.fhir.report import registered_report
 from fhir_ecg.service.admit import BusyError, Condition, admission_keys, find_admitted, require_room
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.store.admissions import Admitted, AdmittedMeanwhileError
-from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.resources import StoredResource
 from fhir_ecg.store.unit_of_work import UnitOfWork
 
 logger = logging.getLogger(__name__)
 
 # Each try finds what another has let in, unless that other failed in the end.
-_MOST_TRIES = 20
+MOST_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def submit(
 def _admit_or_find(
     application: Application, body: bytes, sent: dict[str, Any], form: Form, caller: Caller, condition: Condition
 ) -> tuple[Accepted, str | None]:
-    for _ in range(_MOST_TRIES):
+    for _ in range(MOST_TRIES):
         with suppress(AdmittedMeanwhileError):  # the other's transaction has ended: now it is found
             return _admit(application, body, sent, form, caller, condition)
     text = "Others send the same ECG at this moment. Nothing was stored of this one; send it again."
@@ -86,9 +85,8 @@ def _admit(
     keys = admission_keys(application, body, condition, caller, moment)
     with application.store.transaction() as work:
         if keys and (found := find_admitted(work, keys, body, condition, moment)):
-            entities = (found.observation.versioned_reference, found.report.versioned_reference)
-            detail = {"existed": True}
-            work.audit.add(AuditEntry("create", "success", caller.client, caller.request_id, entities, detail), moment)
+            there = [found.observation, found.report]
+            work.audit.add(caller.entry("create", there, {"existed": True}), moment)
             return Accepted(found.observation, found.report, existed=not found.replay), None
         require_room(application, work)
         observation = r4_form(sent) | {"id": str(uuid4())}
@@ -96,11 +94,11 @@ def _admit(
             work.admissions.add(key, Admitted(observation["id"], sha256(body).hexdigest()), moment)
         submission = work.add_submission(body, form.media_type, caller.client, moment)
         # Bytes of another form than the one that is served are rendered once, now.
-        rendered = form.syntax != "json" or observation != sent | {"id": observation["id"]}
+        changed = observation != sent | {"id": observation["id"]}
+        rendered = form.syntax != "json" or form.parameter is not None or changed
         stored = work.resources.put(observation, moment, submission_id=submission, keep_content=rendered)
         report, job_id = register(application, work, [observation], caller, moment)
-        entities = (stored.versioned_reference, report.versioned_reference)
-        work.audit.add(AuditEntry("create", "success", caller.client, caller.request_id, entities), moment)
+        work.audit.add(caller.entry("create", [stored, report]), moment)
     return Accepted(stored, report, stored=True), job_id
 
 
@@ -136,12 +134,6 @@ def register(
 def record_refusal(application: Application, error: RefusedError, caller: Caller) -> None:
     """Leave a trace of what was refused: the codes and elements, none of its content."""
     problems = [{"code": problem.code, "expression": problem.expression} for problem in error.problems]
-    entry = AuditEntry(
-        "refuse",
-        outcome="failure",
-        client=caller.client,
-        request_id=caller.request_id,
-        detail={"problems": problems},
-    )
+    entry = caller.entry("refuse", detail={"problems": problems}, outcome="failure")
     with application.store.transaction() as work:
         work.audit.add(entry, now())

@@ -1,58 +1,121 @@
-"""Taking in the ECGs of a Bundle: a transaction all or none, a batch each by itself."""
+"""Carrying out a Bundle: a transaction all or nothing, the ECGs of a batch each by itself."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from hashlib import sha256
+from typing import Any, Literal
 from uuid import uuid4
 
-from fhir_ecg.fhir.document import Form, read_document
-from fhir_ecg.fhir.ecg_bundle import EcgEntries, ecgs_of_bundle
+from fhir_ecg.fhir.bundle_requests import BundleRequests, EntryRequest, requests_of_bundle
+from fhir_ecg.fhir.document import Form, check_release, read_document
+from fhir_ecg.fhir.ecg_bundle import EcgEntries, entry_root, in_entry
 from fhir_ecg.fhir.ecg_observation import read_joined
 from fhir_ecg.fhir.outcome import Problem, RefusedError, UnprocessableError
 from fhir_ecg.fhir.plausibility import check_plausibility
 from fhir_ecg.fhir.release import r4_form
-from fhir_ecg.service.admit import BusyError, require_room
+from fhir_ecg.service.admit import (
+    BusyError,
+    Condition,
+    ConditionFailedError,
+    Found,
+    admission_keys,
+    find_admitted,
+    require_room,
+)
 from fhir_ecg.service.application import Application, Caller, now
-from fhir_ecg.service.submit import record_refusal, register, tell_accepted
-from fhir_ecg.store.audit import AuditEntry
-from fhir_ecg.store.resources import StoredResource
+from fhir_ecg.service.change import Amendment, NotStoredError, amend_within, withdraw_within
+from fhir_ecg.service.submit import MOST_TRIES, record_refusal, register, tell_accepted
+from fhir_ecg.store.admissions import AdmissionKey, Admitted, AdmittedMeanwhileError
+from fhir_ecg.store.resources import DeletedError, StoredResource, Version
 from fhir_ecg.store.unit_of_work import UnitOfWork
 
-TYPES = ("transaction", "batch")
+What = Literal["created", "existed", "updated", "deleted"]
 
 
 @dataclass(frozen=True)
 class EntryOutcome:
-    """What became of one entry: what was stored, or why nothing was."""
+    """What became of one entry: what it led to, or why nothing was done."""
 
-    stored: StoredResource | None
+    what: What = "created"
+    stored: StoredResource | Version | None = None
     problems: tuple[Problem, ...] = ()
 
 
-def submit_bundle(application: Application, body: bytes, form: Form, caller: Caller) -> tuple[str, list[EntryOutcome]]:
-    """Accept the ECGs of a transaction or batch.
+Outcomes = dict[int, EntryOutcome]
 
-    Returns:
-        The Bundle's type, and the outcome of each entry in the Bundle's order.
+
+@dataclass(frozen=True)
+class _Sending:
+    """A Bundle that is being carried out."""
+
+    application: Application
+    requests: BundleRequests
+    body: bytes
+    caller: Caller
+    idempotency_key: str | None
+    moment: datetime
+
+
+@dataclass(frozen=True)
+class _Ecg:
+    """An ECG of a Bundle: found, or with the ids that it is to be stored under."""
+
+    entries: EcgEntries
+    ids: list[str]
+    found: list[Found]
+    keys: list[list[AdmissionKey]]
+    """For each entry, what lets it in once."""
+
+
+def read_bundle(application: Application, body: bytes, form: Form, caller: Caller, base: str) -> BundleRequests:
+    """Read and check what a Bundle asks for.
 
     Raises:
-        RefusedError: It is no such Bundle, or an entry of a transaction cannot be taken; nothing is stored.
+        RefusedError: It is no batch or transaction, or an entry of a transaction cannot be taken.
     """
     try:
-        bundle = read_document(body, form)
-        ecgs = ecgs_of_bundle(bundle, form, TYPES)
-        for ecg in ecgs:
+        requests = requests_of_bundle(read_document(body, form), form, base)
+        for ecg in requests.ecgs:
             _check(application, ecg)
-        if bundle["type"] == "transaction" and (problems := [p for ecg in ecgs for p in ecg.problems]):
+        problems = [p for ecg in requests.ecgs for p in ecg.problems]
+        if requests.kind == "transaction" and problems:
             raise UnprocessableError(*problems)
     except RefusedError as error:
         record_refusal(application, error, caller)
         raise
-    for refused in (ecg for ecg in ecgs if ecg.problems):
+    for refused in (ecg for ecg in requests.ecgs if ecg.problems):
         record_refusal(application, UnprocessableError(*refused.problems), caller)
+    return requests
+
+
+def submit_bundle(
+    application: Application, requests: BundleRequests, body: bytes, caller: Caller, key: str | None = None
+) -> Outcomes:
+    """Store the ECGs of a Bundle in one transaction; of a transaction, also its changes, before and after them.
+
+    Args:
+        application: The parts.
+        requests: What the Bundle asks for.
+        body: The Bundle's bytes as sent.
+        caller: Who asks.
+        key: The sender's name for this attempt to send.
+
+    Returns:
+        The outcomes by the entries' places: of all creates, and of a transaction's changes.
+
+    Raises:
+        RefusedError: There is no room, or an entry of a transaction cannot be carried out; nothing is stored.
+    """
+    sending = _Sending(application, requests, body, caller, key, now())
     try:
-        return bundle["type"], _store(application, bundle, ecgs, (body, form), caller)
-    except BusyError as error:
+        for _ in range(MOST_TRIES):
+            with suppress(AdmittedMeanwhileError):  # the other's transaction has ended: now it is found
+                return _carry_out(sending)
+        text = "Others send the same ECGs at this moment. Nothing was stored of these; send them again."
+        raise BusyError(Problem("throttled", text, "Bundle"))
+    except RefusedError as error:
         record_refusal(application, error, caller)
         raise
 
@@ -66,55 +129,124 @@ def _check(application: Application, ecg: EcgEntries) -> None:
         ecg.problems += error.problems
 
 
-def _store(
-    application: Application, bundle: dict[str, Any], ecgs: list[EcgEntries], sent: tuple[bytes, Form], caller: Caller
-) -> list[EntryOutcome]:
-    moment = now()
-    outcomes = {place: EntryOutcome(None, tuple(ecg.problems)) for ecg in ecgs for place in ecg.entries}
-    accepted = [ecg for ecg in ecgs if not ecg.problems]
-    jobs = []
-    if accepted:
-        body, form = sent
-        with application.store.transaction() as work:
-            require_room(application, work, len(accepted))
-            submission = work.add_submission(body, form.media_type, caller.client, moment)
-            for ecg in accepted:
-                stored, report, job = _store_ecg(application, work, bundle, ecg, submission, caller, moment)
-                outcomes |= {place: EntryOutcome(each) for place, each in zip(ecg.entries, stored, strict=True)}
-                jobs.append((job, stored[0], report))
-    for job, observation, report in jobs:
-        application.wake(job)
+def _carry_out(sending: _Sending) -> Outcomes:
+    requests = sending.requests
+    refused = [ecg for ecg in requests.ecgs if ecg.problems]
+    outcomes = {place: EntryOutcome(problems=tuple(ecg.problems)) for ecg in refused for place in ecg.entries}
+    changes = requests.others if requests.kind == "transaction" else []
+    accepted: list[tuple[str, StoredResource, StoredResource]] = []
+    # What is neither created nor changed is not worth a write lock.
+    if len(refused) < len(requests.ecgs) or changes:
+        with sending.application.store.transaction() as work:
+            outcomes |= _change(sending, work, [c for c in changes if c.method == "DELETE"])
+            outcomes |= _create(sending, work, accepted)
+            outcomes |= _change(sending, work, [c for c in changes if c.method == "PUT"])
+    for job, observation, report in accepted:
+        sending.application.wake(job)
         tell_accepted(job, observation, report)
-    return [outcomes[place] for place in sorted(outcomes)]
+    return outcomes
 
 
-def _store_ecg(
-    application: Application,
-    work: UnitOfWork,
-    bundle: dict[str, Any],
-    ecg: EcgEntries,
-    submission: str,
-    caller: Caller,
-    moment: datetime,
+def _change(sending: _Sending, work: UnitOfWork, changes: list[EntryRequest]) -> Outcomes:
+    outcomes = {}
+    for change in changes:
+        act: Callable[..., EntryOutcome] = _put if change.method == "PUT" else _delete
+        try:
+            outcomes[change.place] = act(sending, work, change)
+        except RefusedError as error:
+            raise type(error)(*(in_entry(problem, change.place) for problem in error.problems)) from error
+        except (NotStoredError, DeletedError) as error:
+            problem = Problem("not-found", f"{error}.".replace("..", "."), f"Bundle.entry[{change.place}].request.url")
+            raise UnprocessableError(problem) from error
+    return outcomes
+
+
+def _put(sending: _Sending, work: UnitOfWork, change: EntryRequest) -> EntryOutcome:
+    form = sending.requests.form
+    release = check_release(change.resource, form)
+    amendment = Amendment(change.identity, change.resource, form.with_release(release), sending.body, change.if_match)
+    return EntryOutcome("updated", amend_within(work, amendment, sending.caller, sending.moment))
+
+
+def _delete(sending: _Sending, work: UnitOfWork, change: EntryRequest) -> EntryOutcome:
+    try:
+        deleted = withdraw_within(work, change.identity, sending.caller, sending.moment, change.if_match)
+    except DeletedError as error:
+        deleted = error.version
+    return EntryOutcome("deleted", deleted)
+
+
+def _create(
+    sending: _Sending, work: UnitOfWork, accepted: list[tuple[str, StoredResource, StoredResource]]
+) -> Outcomes:
+    """Store what is not here already; the jobs of what was stored are added to `accepted`."""
+    ecgs = [_find(sending, work, ecg) for ecg in sending.requests.ecgs if not ecg.problems]
+    new = [ecg for ecg in ecgs if not ecg.found]
+    outcomes = {
+        place: EntryOutcome("created" if found.replay else "existed", found.observation)
+        for ecg in ecgs
+        for place, found in zip(ecg.entries.entries, ecg.found, strict=False)
+    }
+    if not new:
+        return outcomes
+    require_room(sending.application, work, len(new))
+    addresses = _addresses(sending, ecgs)
+    form, client = sending.requests.form, sending.caller.client
+    submission = work.add_submission(sending.body, form.media_type, client, sending.moment)
+    for ecg in new:
+        stored, report, job = _store(sending, work, ecg, addresses, submission)
+        outcomes |= {place: EntryOutcome("created", s) for place, s in zip(ecg.entries.entries, stored, strict=True)}
+        accepted.append((job, stored[0], report))
+    return outcomes
+
+
+def _find(sending: _Sending, work: UnitOfWork, ecg: EcgEntries) -> _Ecg:
+    """Find the ECG that is here already, by the conditions of its entries.
+
+    Raises:
+        ConditionFailedError: Some of its Observations are here, and some are not.
+    """
+    keys, found = [], []
+    for place in ecg.entries:
+        key = f"{sending.idempotency_key}#{place}" if sending.idempotency_key else None
+        condition = Condition(key, sending.requests.conditions.get(place, ()))
+        # The bytes are the Bundle's: with its place they are an entry's.
+        bytes_of_entry = sending.body + f"#{place}".encode()
+        keys.append(admission_keys(sending.application, bytes_of_entry, condition, sending.caller, sending.moment))
+        if keys[-1]:
+            found.append(find_admitted(work, keys[-1], bytes_of_entry, condition, sending.moment))
+    here = [each for each in found if each is not None]
+    if here and len(here) < len(ecg.entries):
+        text = f"Of the Observations of this ECG, {len(here)} are stored already, and the others are not."
+        raise ConditionFailedError(Problem("conflict", text, entry_root(ecg.entries[0])))
+    ids = [f.observation.content["id"] for f in here] or [str(uuid4()) for _ in ecg.entries]
+    return _Ecg(ecg, ids, here, keys)
+
+
+def _addresses(sending: _Sending, ecgs: list[_Ecg]) -> dict[str | None, str]:
+    """Map the addresses under which the Bundle's entries name each other to where those are stored."""
+    addresses: dict[str | None, str] = {}
+    for ecg in ecgs:
+        for place, sent, identity in zip(ecg.entries.entries, ecg.entries.sent, ecg.ids, strict=True):
+            addresses[sending.requests.entries[place].get("fullUrl")] = f"Observation/{identity}"
+            if "id" in sent.resource:
+                addresses[f"Observation/{sent.resource['id']}"] = f"Observation/{identity}"
+    return addresses
+
+
+def _store(
+    sending: _Sending, work: UnitOfWork, ecg: _Ecg, addresses: dict[str | None, str], submission: str
 ) -> tuple[list[StoredResource], StoredResource, str]:
-    ids = [str(uuid4()) for _ in ecg.entries]
-    addresses = {
-        bundle["entry"][place].get("fullUrl"): f"Observation/{i}" for place, i in zip(ecg.entries, ids, strict=True)
-    }
-    addresses |= {
-        f"Observation/{sent.resource['id']}": f"Observation/{i}"
-        for sent, i in zip(ecg.sent, ids, strict=True)
-        if "id" in sent.resource
-    }
-    observations = [
-        _with_new_addresses(r4_form(sent.resource), addresses) | {"id": i}
-        for sent, i in zip(ecg.sent, ids, strict=True)
-    ]
-    stored = [work.resources.put(each, moment, submission_id=submission) for each in observations]
-    report, job = register(application, work, observations, caller, moment)
-    entities = (*(each.versioned_reference for each in stored), report.versioned_reference)
-    entry = AuditEntry("create", client=caller.client, request_id=caller.request_id, entities=entities)
-    work.audit.add(entry, moment)
+    moment, caller = sending.moment, sending.caller
+    stored = []
+    for place, sent, identity, keys in zip(ecg.entries.entries, ecg.entries.sent, ecg.ids, ecg.keys, strict=True):
+        digest = sha256(sending.body + f"#{place}".encode()).hexdigest()
+        for key in keys:
+            work.admissions.add(key, Admitted(identity, digest), moment)
+        observation = _with_new_addresses(r4_form(sent.resource), addresses) | {"id": identity}
+        stored.append(work.resources.put(observation, moment, submission_id=submission))
+    report, job = register(sending.application, work, [each.content for each in stored], caller, moment)
+    work.audit.add(caller.entry("create", [*stored, report]), moment)
     return stored, report, job
 
 

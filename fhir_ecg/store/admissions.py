@@ -5,7 +5,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Literal
 
-from sqlalchemy import delete, insert
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -59,14 +59,24 @@ class Admissions:
         Raises:
             AdmittedMeanwhileError: Another was let in since `find`; the transaction must be given up.
         """
-        same = (AdmissionRow.scope == key.scope, AdmissionRow.key_sha256 == key.key_sha256)
-        self._session.execute(delete(AdmissionRow).where(*same, AdmissionRow.expires_at <= moment))
+        self._remove(
+            AdmissionRow.scope == key.scope,
+            AdmissionRow.key_sha256 == key.key_sha256,
+            AdmissionRow.expires_at <= moment,
+        )
         values = {"scope": key.scope, "key_sha256": key.key_sha256, "expires_at": key.expires_at, "admitted_at": moment}
         try:
-            self._session.execute(
-                insert(AdmissionRow).values(
-                    **values, observation_id=admitted.observation_id, body_sha256=admitted.body_sha256
-                )
-            )
+            self._session.add(AdmissionRow(**values, **vars(admitted)))
+            self._session.flush()
         except IntegrityError as error:
             raise AdmittedMeanwhileError from error
+
+    def forget(self, observation_id: str) -> None:
+        """Let the ECG of a deleted Observation in again."""
+        self._remove(AdmissionRow.observation_id == observation_id)
+
+    def _remove(self, *which: ColumnElement[bool]) -> None:
+        # Row by row, so that the audit chain notes each.
+        for row in self._session.scalars(select(AdmissionRow).where(*which).with_for_update()):
+            self._session.delete(row)
+        self._session.flush()

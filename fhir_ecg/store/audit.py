@@ -1,13 +1,14 @@
 """The audit trail: written in the transaction of what it records, never changed."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from fhir_ecg.store.tables import AuditEventRow
+from fhir_ecg.store.audit_chain import append, evidence_of
+from fhir_ecg.store.audit_index import write_audit_index
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class AuditEntry:
     """One thing that was done or refused."""
 
     action: str
-    """`create`, `read`, `vread`, `search`, `classify` or `refuse`."""
+    """`create`, `read`, `vread`, `search`, `classify`, `export` or `refuse`."""
     outcome: str = "success"
     """`success` or `failure`."""
     client: str | None = None
@@ -30,18 +31,23 @@ class AuditTrail:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._entries: list[dict[str, Any]] = []
 
     def add(self, entry: AuditEntry, moment: datetime) -> None:
-        """Record an entry."""
-        self._session.add(
-            AuditEventRow(
-                id=str(uuid4()),
-                recorded=moment,
-                action=entry.action,
-                outcome=entry.outcome,
-                client=entry.client,
-                request_id=entry.request_id,
-                entities=list(entry.entities),
-                detail=entry.detail,
-            )
-        )
+        """Record an entry; it is written at the end of the transaction."""
+        columns = vars(entry) | {"entities": list(entry.entities)}
+        self._entries.append({"id": str(uuid4()), "recorded": moment, "digests": None} | columns)
+
+    def close(self) -> None:
+        """Write the entries as the transaction's last act, with the digests of all that it wrote.
+
+        So a lane of the chain is locked last and for the shortest time. What nobody recorded is recorded as `store`.
+        """
+        digests = evidence_of(self._session)
+        if digests and not self._entries:
+            self.add(AuditEntry("store"), datetime.now(UTC))
+        if self._entries:
+            self._entries[0]["digests"] = digests or None
+            write_audit_index(self._session, self._entries)
+            append(self._session, self._entries)
+            self._entries = []

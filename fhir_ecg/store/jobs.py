@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from fhir_ecg.store.tables import JobRow
 
-WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+WAITING, RUNNING, DONE, FAILED, WITHDRAWN = "waiting", "running", "done", "failed", "withdrawn"
+STATES = (WAITING, RUNNING, DONE, FAILED, WITHDRAWN)
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,19 @@ class Jobs:
         """Find a job by its own id, its report's or its Observation's."""
         named = (JobRow.id == identity) | (JobRow.report_id == identity) | (JobRow.observation_id == identity)
         return self._session.scalars(select(JobRow).where(named)).one_or_none()
+
+    def withdraw(self, job_id: str, moment: datetime) -> bool:
+        """End a job whose ECG is not to be read (any more); False where it has ended already."""
+        return self._change(
+            update(JobRow)
+            .where(JobRow.id == job_id, JobRow.state.in_((WAITING, RUNNING)))
+            .values(state=WITHDRAWN, finished_at=moment)
+        )
+
+    def lock(self, report_id: str) -> JobRow | None:
+        """Find the job of a report, and keep others from changing it until the commit."""
+        wanted = select(JobRow).where(JobRow.report_id == report_id).with_for_update()
+        return self._session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
 
     def retry(self, job_id: str, moment: datetime) -> bool:
         """Let a failed job wait again, with all its attempts; False where it has not failed."""

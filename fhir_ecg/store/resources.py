@@ -1,31 +1,21 @@
 """FHIR resources with their versions and their search index."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import ColumnElement, and_, exists, func, select, tuple_
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from fhir_ecg.fhir.parsing import parse_json, serialise
 from fhir_ecg.fhir.report import instant
-from fhir_ecg.fhir.search_index import DateEntry, IndexEntry, ReferenceEntry, TokenEntry, index_entries
-from fhir_ecg.store.tables import (
-    DateRow,
-    ReferenceRow,
-    ResourceRow,
-    ResourceVersionRow,
-    SubmissionRow,
-    TokenRow,
-)
+from fhir_ecg.store.search_index import INDEX_VERSION, clear_index, write_index
+from fhir_ecg.store.tables import ResourceRow, ResourceVersionRow, SubmissionRow
 
-_INDEX_TABLES: dict[type[IndexEntry], type[TokenRow | ReferenceRow | DateRow]] = {
-    TokenEntry: TokenRow,
-    ReferenceEntry: ReferenceRow,
-    DateEntry: DateRow,
-}
+MOST_COUNTED = 1000
 
 
 @dataclass(frozen=True)
@@ -47,6 +37,58 @@ class StoredResource:
         return f"{self.reference}/_history/{self.version}"
 
 
+@dataclass(frozen=True)
+class Version:
+    """One version in a history; without content where it is a deletion."""
+
+    kind: str
+    identity: str
+    version: int
+    last_updated: datetime
+    content: dict[str, Any] | None
+
+    @property
+    def versioned_reference(self) -> str:
+        """Reference to this version."""
+        return f"{self.kind}/{self.identity}/_history/{self.version}"
+
+
+class DeletedError(Exception):
+    """The resource was deleted; its earlier versions can be read."""
+
+    def __init__(self, version: Version) -> None:
+        super().__init__(f"{version.kind}/{version.identity} was deleted")
+        self.version = version
+
+
+HistoryKey = tuple[datetime, str, str, int]
+
+
+@dataclass(frozen=True)
+class HistoryWanted:
+    """Which versions a history is to have."""
+
+    kinds: tuple[str, ...]
+    identity: str | None
+    count: int
+    since: datetime | None = None
+    at: tuple[datetime, datetime] | None = None
+    """Versions that were current at some time from the first moment up to, not including, the second."""
+    before: HistoryKey | None = None
+    """The last version of the page before."""
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """A page of versions, the newest first."""
+
+    versions: list[Version]
+    total: int | None
+    """None where there are more than are counted."""
+    last: HistoryKey | None
+    """Where a next page begins; None where there is none."""
+
+
 class Resources:
     """The resources of one transaction."""
 
@@ -66,12 +108,8 @@ class Resources:
         Without its content it is rendered at each read from its submission's bytes, which must be R4 JSON.
         """
         kind, identity = resource["resourceType"], resource["id"]
-        row = self._session.get(ResourceRow, (kind, identity))
-        if row is None:
-            row = ResourceRow(type=kind, id=identity, version=0)
-            self._session.add(row)
-        row.version += 1
-        row.last_updated = moment
+        row = self._next_version(kind, identity, moment)
+        row.deleted = False
         rendered = _render(resource, identity, row.version, moment)
         content = serialise(rendered) if keep_content else None
         self._session.add(
@@ -84,18 +122,103 @@ class Resources:
                 submission_id=submission_id,
             )
         )
-        self._index(rendered)
+        write_index(self._session, rendered, new=row.version == 1)
         return StoredResource(rendered, row.version, moment)
 
-    def get(self, kind: str, identity: str, version: int | None = None) -> StoredResource | None:
-        """Read one version, or the current one."""
+    def get(
+        self, kind: str, identity: str, version: int | None = None, *, for_update: bool = False
+    ) -> StoredResource | None:
+        """Read one version, or the current one; `for_update` keeps others from changing it until the commit.
+
+        Raises:
+            DeletedError: That version is a deletion.
+        """
         if version is None:
-            current = self._session.get(ResourceRow, (kind, identity))
+            current = self._session.get(
+                ResourceRow, (kind, identity), with_for_update=for_update or None, populate_existing=for_update
+            )
             if current is None:
                 return None
             version = current.version
         row = self._session.get(ResourceVersionRow, (kind, identity, version))
-        return None if row is None else self._stored(row)
+        if row is not None and row.deleted:
+            raise DeletedError(Version(kind, identity, version, row.last_updated, None))
+        return None if row is None else self.stored(row)
+
+    def get_many(self, kind: str, identities: Sequence[str]) -> list[StoredResource]:
+        """Read the current versions of those that are stored and not deleted, in the order of their ids' list."""
+        current = and_(
+            ResourceVersionRow.type == ResourceRow.type,
+            ResourceVersionRow.id == ResourceRow.id,
+            ResourceVersionRow.version == ResourceRow.version,
+        )
+        wanted = select(ResourceVersionRow).join(ResourceRow, current)
+        wanted = wanted.where(ResourceRow.type == kind, ResourceRow.id.in_(identities), ResourceRow.deleted.is_(False))
+        rows = {row.id: row for row in self._session.scalars(wanted)}
+        sent = {row.submission_id for row in rows.values() if row.content is None}
+        if sent:  # held until the resources are rendered from them, so that each is not fetched by itself
+            _held = self._session.scalars(select(SubmissionRow).where(SubmissionRow.id.in_(sent))).all()
+        return [self.stored(rows[identity]) for identity in identities if identity in rows]
+
+    def exists(self, kind: str, identity: str) -> bool:
+        """Tell whether a resource is or was stored."""
+        return self._session.get(ResourceRow, (kind, identity)) is not None
+
+    def was_sent(self, kind: str, identity: str) -> bool:
+        """Tell whether a resource was sent to this service, rather than written by it."""
+        sent = exists().where(
+            ResourceVersionRow.type == kind,
+            ResourceVersionRow.id == identity,
+            ResourceVersionRow.submission_id.is_not(None),
+        )
+        return bool(self._session.scalar(select(sent)))
+
+    def delete(self, kind: str, identity: str, moment: datetime) -> Version:
+        """End a resource by a version without content; its earlier versions stay."""
+        row = self._next_version(kind, identity, moment)
+        row.deleted = True
+        version = ResourceVersionRow(type=kind, id=identity, version=row.version, last_updated=moment, deleted=True)
+        self._session.add(version)
+        clear_index(self._session, kind, identity)
+        return Version(kind, identity, row.version, moment, None)
+
+    def history(self, wanted: HistoryWanted) -> HistoryPage:
+        """List versions, the newest first."""
+        key = (
+            ResourceVersionRow.last_updated,
+            ResourceVersionRow.type,
+            ResourceVersionRow.id,
+            ResourceVersionRow.version,
+        )
+        clauses = _history_clauses(wanted)
+        page = select(ResourceVersionRow).where(*clauses)
+        if wanted.before is not None:
+            page = page.where(tuple_(*key) < tuple_(*wanted.before))
+        page = page.order_by(*(column.desc() for column in key)).limit(wanted.count + 1)
+        rows = list(self._session.scalars(page)) if wanted.count else []
+        more, rows = len(rows) > wanted.count, rows[: wanted.count]
+        some = select(ResourceVersionRow.id).where(*clauses).limit(MOST_COUNTED + 1).subquery()
+        total = self._session.scalar(select(func.count()).select_from(some)) or 0
+        last = rows[-1] if more else None
+        return HistoryPage(
+            [Version(row.type, row.id, row.version, row.last_updated, self._content(row)) for row in rows],
+            total if total <= MOST_COUNTED else None,
+            (last.last_updated, last.type, last.id, last.version) if last else None,
+        )
+
+    def _content(self, row: ResourceVersionRow) -> dict[str, Any] | None:
+        return None if row.deleted else self.stored(row).content
+
+    def _next_version(self, kind: str, identity: str, moment: datetime) -> ResourceRow:
+        # Locked, so that of two changes at once the second comes after the first.
+        row = self._session.get(ResourceRow, (kind, identity), with_for_update=True, populate_existing=True)
+        if row is None:
+            row = ResourceRow(type=kind, id=identity, version=0)
+            self._session.add(row)
+        row.version += 1
+        row.last_updated = moment
+        row.index_version = INDEX_VERSION
+        return row
 
     def put_once(self, resource: dict[str, Any], moment: datetime) -> None:
         """Store a resource that is the same whoever writes it, unless it is there; another may write it just now."""
@@ -108,7 +231,8 @@ class Resources:
             self._session.flush()
             self.put(resource, moment)
 
-    def _stored(self, row: ResourceVersionRow) -> StoredResource:
+    def stored(self, row: ResourceVersionRow) -> StoredResource:
+        """Render a version that is no deletion."""
         if row.content is not None:
             content = parse_json(row.content)
         else:
@@ -116,19 +240,20 @@ class Resources:
             content = _render(parse_json(submission.body), row.id, row.version, row.last_updated)
         return StoredResource(content, row.version, row.last_updated)
 
-    def _index(self, resource: dict[str, Any]) -> None:
-        key = {"resource_type": resource["resourceType"], "resource_id": resource["id"]}
-        for table in _INDEX_TABLES.values():
-            self._session.execute(
-                delete(table).where(
-                    table.resource_type == key["resource_type"], table.resource_id == key["resource_id"]
-                )
-            )
-        entries = index_entries(resource)
-        for entry_type, table in _INDEX_TABLES.items():
-            rows = [key | vars(entry) for entry in entries if isinstance(entry, entry_type)]
-            if rows:
-                self._session.execute(insert(table), rows)
+
+def _history_clauses(wanted: HistoryWanted) -> list[ColumnElement[bool]]:
+    clauses: list[ColumnElement[bool]] = [ResourceVersionRow.type.in_(wanted.kinds)]
+    if wanted.identity is not None:
+        clauses.append(ResourceVersionRow.id == wanted.identity)
+    if wanted.since is not None:
+        clauses.append(ResourceVersionRow.last_updated >= wanted.since)
+    if wanted.at is not None:
+        low, high = wanted.at
+        later = aliased(ResourceVersionRow)
+        same = and_(later.type == ResourceVersionRow.type, later.id == ResourceVersionRow.id)
+        replaced = and_(same, later.version == ResourceVersionRow.version + 1, later.last_updated <= low)
+        clauses += [ResourceVersionRow.last_updated < high, ~exists().where(replaced)]
+    return clauses
 
 
 def _render(resource: dict[str, Any], identity: str, version: int, moment: datetime) -> dict[str, Any]:

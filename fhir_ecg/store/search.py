@@ -1,37 +1,53 @@
-"""Search criteria to SQL."""
+"""Running a search at a cost that does not grow with what is stored.
 
-import base64
-import binascii
-from collections.abc import Iterable
+No criterion is counted beyond a thousand matches. Where one has no more, its matches are looked at, one by one. Where
+all have more, matches are dense: the resources are walked through in the order that is wanted until the page is full.
+"""
+
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, func, literal, literal_column, select
+from sqlalchemy.orm import Session
 
-from fhir_ecg.fhir.outcome import MalformedError, Problem
-from fhir_ecg.fhir.search import (
-    CURSOR,
-    ChainedCriterion,
-    Criterion,
-    DateCriterion,
-    IdCriterion,
-    LastUpdatedCriterion,
-    ReferenceCriterion,
-    Search,
-    TokenCriterion,
+from fhir_ecg.fhir.search import Search, SortKey
+from fhir_ecg.fhir.search_criteria import Criterion, DateCriterion, LastUpdatedCriterion
+from fhir_ecg.store.search_clauses import chained_through, low_bounds, matching, moment_in, probe
+from fhir_ecg.store.search_order import (
+    Place,
+    Walk,
+    in_order,
+    is_after,
+    places,
+    read_cursor,
+    walk,
+    with_id,
+    write_cursor,
 )
-from fhir_ecg.store.tables import DateRow, ReferenceRow, ResourceRow, TokenRow
+from fhir_ecg.store.tables import ResourceRow
+
+MOST_COUNTED = 1000
+# So far a walk goes on hope; then the criterion with fewest matches is looked at, if it has no more than that.
+_WINDOW = 2000
+_MOST_GATHERED = 10_000
 
 
 @dataclass(frozen=True)
 class Page:
-    """The ids of one page of matches, newest first."""
+    """The ids of one page of matches, in order."""
 
     ids: list[str]
-    total: int
+    total: int | None
+    """None where it was not wanted, or would have cost too much to count."""
     next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class _Driver:
+    """The criterion with fewest matches."""
+
+    criterion: Criterion | None
+    count: int
 
 
 def find(session: Session, search: Search) -> Page:
@@ -40,101 +56,124 @@ def find(session: Session, search: Search) -> Page:
     Raises:
         MalformedError: The cursor is none of ours.
     """
-    matches = and_(
-        ResourceRow.type == search.resource_type,
-        *(_clause(criterion, search.resource_type, ResourceRow) for criterion in search.criteria),
-    )
-    total = session.scalar(select(func.count()).select_from(ResourceRow).where(matches)) or 0
-    if search.count == 0:
-        return Page([], total, None)
-    key = tuple_(ResourceRow.last_updated, ResourceRow.id)
-    page = select(ResourceRow).where(matches)
-    if search.cursor is not None:
-        page = page.where(key < tuple_(*_read_cursor(search.cursor)))
-    page = page.order_by(ResourceRow.last_updated.desc(), ResourceRow.id.desc()).limit(search.count + 1)
-    rows = list(session.scalars(page))
-    more = len(rows) > search.count
-    rows = rows[: search.count]
-    return Page([row.id for row in rows], total, _write_cursor(rows[-1]) if more else None)
+    keys = with_id(search.sort)
+    after = read_cursor(search.cursor, keys) if search.cursor is not None else None
+    if search.count == 0 or search.summary == "count":
+        return Page([], _count_all(session, search), None)
+    driver = _driver(session, search, MOST_COUNTED)
+    wanted = search.count + 1
+    total: int | None = None
+    if driver.criterion is not None and driver.count <= MOST_COUNTED:
+        gathered = _gather(session, search, driver.criterion, MOST_COUNTED)
+        total = len(gathered)
+        found = [place for place in gathered if after is None or is_after(place, after, keys)][:wanted]
+    else:
+        found = _walk(session, search, walk(search.resource_type, keys), after, wanted)
+        if not search.criteria and driver.count <= MOST_COUNTED:
+            total = driver.count
+        elif after is None and len(found) < wanted:
+            total = len(found)
+    if search.total == "none":
+        total = None
+    elif search.total == "accurate" and total is None:
+        total = _count_all(session, search)
+    more = len(found) == wanted
+    found = found[: search.count]
+    return Page([place[-1] for place in found], total, write_cursor(found[-1], keys) if more else None)
 
 
-def _clause(criterion: Criterion, resource_type: str, resource: Any) -> ColumnElement[bool]:
-    if isinstance(criterion, IdCriterion):
-        return resource.id.in_(criterion.ids)  # type: ignore[no-any-return]
-    if isinstance(criterion, LastUpdatedCriterion):
-        # A moment: its range is the moment itself.
-        return _ranges(criterion.ranges, resource.last_updated, resource.last_updated)
-    table: Any = aliased(_TABLES[type(criterion)])
-    return exists().where(
-        table.resource_type == resource_type,
-        table.resource_id == resource.id,
-        table.parameter == criterion.parameter,
-        _matches(criterion, table),
-    )
-
-
-_TABLES: dict[type, type[TokenRow | ReferenceRow | DateRow]] = {
-    TokenCriterion: TokenRow,
-    ReferenceCriterion: ReferenceRow,
-    DateCriterion: DateRow,
-    ChainedCriterion: ReferenceRow,
-}
-
-
-def _matches(criterion: Criterion, table: Any) -> ColumnElement[bool]:
-    if isinstance(criterion, TokenCriterion):
-        return or_(*(_token(system, code, table) for system, code in criterion.tokens))
-    if isinstance(criterion, ReferenceCriterion):
-        return table.target.in_(criterion.targets)  # type: ignore[no-any-return]
-    if isinstance(criterion, DateCriterion):
-        return _ranges(criterion.ranges, table.low, table.high)
-    if isinstance(criterion, ChainedCriterion):
-        target = aliased(ResourceRow)
-        return exists().where(
-            target.type == criterion.target_type,
-            table.target == criterion.target_type + "/" + target.id,
-            _clause(criterion.criterion, criterion.target_type, target),
+def _driver(session: Session, search: Search, most: int) -> _Driver:
+    """Count the matches of each criterion, up to one more than `most`; None is the type alone."""
+    if not search.criteria:
+        everything = select(ResourceRow.id).where(
+            ResourceRow.type == search.resource_type, ResourceRow.deleted.is_(False)
         )
-    raise TypeError(f"{type(criterion).__name__} has no index table")
+        return _Driver(None, _count(session, everything, most))
+    counts = [
+        _Driver(criterion, _matches(session, criterion, search.resource_type, most)) for criterion in search.criteria
+    ]
+    return min(counts, key=lambda driver: driver.count)
 
 
-def _token(system: str | None, code: str | None, table: Any) -> ColumnElement[bool]:
-    parts = []
-    if system is not None:
-        parts.append(table.system == system)
-    if code is not None:
-        parts.append(table.code == code)
-    return and_(*parts)
+def _matches(session: Session, criterion: Criterion, resource_type: str, most: int) -> int:
+    selected = matching(criterion, resource_type, most)
+    if selected is None:
+        return most + 1
+    for inner, inner_type in chained_through(criterion):
+        if _matches(session, inner, inner_type, most) > most:
+            return most + 1
+    return _count(session, selected, most)
 
 
-def _ranges(ranges: Iterable[tuple[str, datetime, datetime]], low: Any, high: Any) -> ColumnElement[bool]:
-    return or_(*(_in_range(prefix, start, end, low, high) for prefix, start, end in ranges))
+def _count(session: Session, selected: Select[Any], most: int) -> int:
+    some = selected.limit(_written(most + 1)).subquery()
+    return session.scalar(select(func.count()).select_from(some)) or 0
 
 
-def _in_range(prefix: str, start: datetime, end: datetime, low: Any, high: Any) -> ColumnElement[bool]:
-    """Compare the stored [low, high) with the sought [start, end), as search.html#prefix defines."""
-    within = and_(low >= start, high <= end)
-    clauses: dict[str, ColumnElement[bool]] = {
-        "eq": within,
-        "ne": ~within,
-        "gt": high > end,
-        "lt": low < start,
-        "ge": or_(high > end, within),
-        "le": or_(low < start, within),
-        "sa": low >= end,
-        "eb": high <= start,
-    }
-    return clauses[prefix]
+def _written(number: int) -> ColumnElement[int]:
+    # Not as a parameter: PostgreSQL plans for the number that it sees.
+    return literal_column(str(number))
 
 
-def _write_cursor(row: ResourceRow) -> str:
-    return base64.urlsafe_b64encode(f"{row.last_updated.isoformat()}|{row.id}".encode()).decode()
+def _gather(session: Session, search: Search, criterion: Criterion, most: int) -> list[Place]:
+    """List all matches in order, by way of the one criterion."""
+    keys = with_id(search.sort)
+    listed = matching(criterion, search.resource_type, most)
+    if listed is None:
+        raise TypeError(f"{criterion} cannot be listed")
+    ids = select(listed.limit(_written(most + 1)).subquery().c[0]).distinct().subquery()
+    selected, identity = places(ids, search.resource_type, keys)
+    others = [other for other in search.criteria if other is not criterion]
+    selected = selected.where(*(probe(other, search.resource_type, identity) for other in others))
+    return in_order([tuple(row) for row in session.execute(selected)], keys)
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        moment, _, identity = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        return datetime.fromisoformat(moment), identity
-    except (ValueError, binascii.Error) as error:
-        text = f"{CURSOR} is no page of this server; take the address from the Bundle's next link."
-        raise MalformedError(Problem("invalid", text)) from error
+def _walk(session: Session, search: Search, way: Walk, after: Place | None, wanted: int) -> list[Place]:
+    """Look at resources in order until enough match."""
+    whole = way.select.where(*_bounds(search, way))
+    if after is not None:
+        whole = whole.where(way.after(after))
+    tests = [probe(criterion, search.resource_type, way.identity) for criterion in search.criteria]
+    matches = whole.where(*tests).limit(_written(wanted))
+    end = session.execute(whole.offset(_written(_WINDOW)).limit(_written(1))).first() if tests else None
+    if end is None:
+        return [tuple(row) for row in session.execute(matches)]
+    found = [tuple(row) for row in session.execute(matches.where(way.up_to(tuple(end))))]
+    if len(found) == wanted:
+        return found
+    driver = _driver(session, search, _MOST_GATHERED)
+    if driver.criterion is not None and driver.count <= _MOST_GATHERED:
+        gathered = _gather(session, search, driver.criterion, _MOST_GATHERED)
+        return [place for place in gathered if after is None or is_after(place, after, way.keys)][:wanted]
+    return [tuple(row) for row in session.execute(matches)]
+
+
+def _bounds(search: Search, way: Walk) -> list[ColumnElement[bool]]:
+    """Leave out parts of the way where a criterion on the first sort key cannot hold."""
+    column, bounds = way.columns[0], []
+    for criterion in search.criteria:
+        if isinstance(criterion, LastUpdatedCriterion) and way.keys[0].parameter == "_lastUpdated":
+            bounds.append(moment_in(criterion.ranges, column))
+        elif isinstance(criterion, DateCriterion) and way.keys[0].parameter == criterion.parameter:
+            first, last = low_bounds(criterion.ranges)
+            bounds += [column >= literal(first, column.type)] if first else []
+            bounds += [column < literal(last, column.type)] if last else []
+    return bounds
+
+
+def _count_all(session: Session, search: Search) -> int:
+    """Count every match, whatever it costs."""
+    resource_type = search.resource_type
+    driver = _driver(session, search, MOST_COUNTED)
+    listed = matching(driver.criterion, resource_type, MOST_COUNTED) if driver.criterion is not None else None
+    cut_off = driver.criterion is not None and driver.count > MOST_COUNTED and chained_through(driver.criterion)
+    if listed is None or cut_off:
+        tests = [probe(criterion, resource_type, ResourceRow.id) for criterion in search.criteria]
+        everything = select(func.count()).select_from(ResourceRow)
+        clauses = (ResourceRow.type == resource_type, ResourceRow.deleted.is_(False), *tests)
+        return session.scalar(everything.where(*clauses)) or 0
+    ids = select(listed.subquery().c[0]).distinct().subquery()
+    # By way of their places: what is referred to need not be stored.
+    found, identity = places(ids, resource_type, (SortKey("_id"),))
+    others = [probe(other, resource_type, identity) for other in search.criteria if other is not driver.criterion]
+    return session.scalar(select(func.count()).select_from(found.where(*others).subquery())) or 0

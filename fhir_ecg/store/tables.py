@@ -1,62 +1,21 @@
 """The tables. Migrations in migrations/versions bring a database to them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
-    Dialect,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     String,
-    TypeDecorator,
+    Text,
+    false,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from fhir_ecg.fhir.search_index import INDEXED_LENGTH
-
-# SQLite counts up only what is declared INTEGER.
-_COUNTER = BigInteger().with_variant(Integer, "sqlite")
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment with its zone on PostgreSQL, in UTC on SQLite, aware in Python on both."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Refuse a naive moment; store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment needs its zone")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give SQLite's naive moments their zone back."""
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
-
-
-class Base(DeclarativeBase):
-    """What all tables share: names of constraints that migrations can rely on."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON, str: String(255)}  # noqa: RUF012
+from fhir_ecg.store.base import BY_CODE_POINT, COUNTER, Base
 
 
 class SubmissionRow(Base):
@@ -76,6 +35,7 @@ class AdmissionRow(Base):
     """What lets an ECG in once: a sender's own key, a condition, or its very bytes."""
 
     __tablename__ = "admission"
+    __table_args__ = (Index(None, "observation_id"),)
 
     scope: Mapped[str] = mapped_column(String(32), primary_key=True)
     """`idempotency-key`, `if-none-exist` or `same-bytes`."""
@@ -91,12 +51,17 @@ class ResourceRow(Base):
     """The current version of a resource."""
 
     __tablename__ = "resource"
-    __table_args__ = (Index(None, "type", "last_updated", "id"),)
+    # With `deleted`, so that a search need not look at the rows themselves.
+    __table_args__ = (Index(None, "type", "last_updated", "id", "deleted"),)
 
     type: Mapped[str] = mapped_column(String(32), primary_key=True)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     version: Mapped[int]
     last_updated: Mapped[datetime]
+    deleted: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the current version is a deletion; such a resource stands in no search index."""
+    index_version: Mapped[int] = mapped_column(default=0, server_default="0")
+    """With what parameters it was indexed: see store/search_index.py."""
 
 
 class ResourceVersionRow(Base):
@@ -106,6 +71,7 @@ class ResourceVersionRow(Base):
     """
 
     __tablename__ = "resource_version"
+    __table_args__ = (Index(None, "type", "last_updated", "id", "version"), Index(None, "last_updated", "type", "id"))
 
     type: Mapped[str] = mapped_column(String(32), primary_key=True)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -113,56 +79,8 @@ class ResourceVersionRow(Base):
     last_updated: Mapped[datetime]
     content: Mapped[bytes | None] = mapped_column(LargeBinary)
     submission_id: Mapped[str | None] = mapped_column(ForeignKey("submission.id"))
-
-
-class TokenRow(Base):
-    """A token of a resource's current version."""
-
-    __tablename__ = "search_token"
-    __table_args__ = (
-        Index(None, "resource_type", "parameter", "code", "system"),
-        Index(None, "resource_type", "resource_id"),
-    )
-
-    key: Mapped[int] = mapped_column(_COUNTER, primary_key=True)
-    resource_type: Mapped[str] = mapped_column(String(32))
-    resource_id: Mapped[str] = mapped_column(String(64))
-    parameter: Mapped[str] = mapped_column(String(64))
-    system: Mapped[str] = mapped_column(String(INDEXED_LENGTH))
-    code: Mapped[str] = mapped_column(String(INDEXED_LENGTH))
-
-
-class ReferenceRow(Base):
-    """A reference of a resource's current version."""
-
-    __tablename__ = "search_reference"
-    __table_args__ = (
-        Index(None, "resource_type", "parameter", "target"),
-        Index(None, "resource_type", "resource_id"),
-    )
-
-    key: Mapped[int] = mapped_column(_COUNTER, primary_key=True)
-    resource_type: Mapped[str] = mapped_column(String(32))
-    resource_id: Mapped[str] = mapped_column(String(64))
-    parameter: Mapped[str] = mapped_column(String(64))
-    target: Mapped[str] = mapped_column(String(INDEXED_LENGTH))
-
-
-class DateRow(Base):
-    """A time, from low up to high, of a resource's current version."""
-
-    __tablename__ = "search_date"
-    __table_args__ = (
-        Index(None, "resource_type", "parameter", "low", "high"),
-        Index(None, "resource_type", "resource_id"),
-    )
-
-    key: Mapped[int] = mapped_column(_COUNTER, primary_key=True)
-    resource_type: Mapped[str] = mapped_column(String(32))
-    resource_id: Mapped[str] = mapped_column(String(64))
-    parameter: Mapped[str] = mapped_column(String(64))
-    low: Mapped[datetime]
-    high: Mapped[datetime]
+    deleted: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """A version without content, that ends the resource."""
 
 
 class JobRow(Base):
@@ -175,7 +93,7 @@ class JobRow(Base):
     observation_id: Mapped[str] = mapped_column(String(64), unique=True)
     report_id: Mapped[str] = mapped_column(String(64), unique=True)
     state: Mapped[str] = mapped_column(String(16))
-    """`waiting`, `running`, `done` or `failed`."""
+    """`waiting`, `running`, `done`, `failed` or `withdrawn`."""
     attempts: Mapped[int]
     repairs: Mapped[list[Any]]
     """Names of the repairs that were allowed when the ECG was accepted."""
@@ -201,10 +119,47 @@ class WorkerRow(Base):
     seen_at: Mapped[datetime]
 
 
-class PredictionRow(Base):
-    """What the model said, with all it takes to know how; never changed."""
+class WeightsRow(Base):
+    """A model that has read, as its file; never changed."""
+
+    __tablename__ = "weights"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Digest of the file."""
+    name: Mapped[str]
+    version: Mapped[str]
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    """Digest of the manifest in the file: labels, preprocessing, calibration, thresholds."""
+    added_at: Mapped[datetime]
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class CircumstancesMixin:
+    """How a reading came to be; null where an older version has written the row."""
+
+    report_version: Mapped[int | None]
+    """The version of the report that it led to."""
+    worker: Mapped[str | None]
+    """Host and process."""
+    environment: Mapped[dict[str, Any] | None]
+    """Versions of Python and of the libraries that compute, system, processor."""
+    policy: Mapped[dict[str, Any] | None]
+    """What the operator had decided: the `repairs` that were allowed, `report_status`, `snomed`."""
+    sources: Mapped[list[Any] | None]
+    """For each Observation its versioned `reference` and the `sha256` of its JSON, and of the bytes that it was sent
+    in the `submission` and `submission_sha256`."""
+    timings: Mapped[dict[str, Any] | None]
+    """Milliseconds for each stage."""
+
+
+class PredictionRow(CircumstancesMixin, Base):
+    """What the model said, with all it takes to know how; never changed.
+
+    A report can have only one: a job that has led to one is done, and never claimed again.
+    """
 
     __tablename__ = "prediction"
+    __table_args__ = (Index(None, "finished_at", "report_id"),)
 
     report_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     observation_id: Mapped[str] = mapped_column(String(64), index=True)
@@ -225,18 +180,141 @@ class PredictionRow(Base):
     finished_at: Mapped[datetime]
 
 
+class CancellationRow(CircumstancesMixin, Base):
+    """A reading that ended without a prediction, and why; never changed.
+
+    A report can have several: an operator may let a failed job be tried again.
+    """
+
+    __tablename__ = "cancellation"
+    __table_args__ = (Index(None, "finished_at", "report_id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    report_id: Mapped[str] = mapped_column(String(64), index=True)
+    observation_id: Mapped[str] = mapped_column(String(64), index=True)
+    reasons: Mapped[list[Any]]
+    """What forbade a reading: code, text, lead, severity."""
+    software_version: Mapped[str]
+    recording_sha256: Mapped[str | None] = mapped_column(String(64))
+    """None where it failed before the ECG was decoded."""
+    repairs: Mapped[list[Any]]
+    attempt: Mapped[int]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+
+
+class ConfirmationRow(Base):
+    """What a person decided about a report; never changed."""
+
+    __tablename__ = "confirmation"
+    __table_args__ = (Index(None, "read_at", "report_id"),)
+
+    report_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    report_version: Mapped[int] = mapped_column(primary_key=True)
+    """The version that came of it."""
+    decision: Mapped[str] = mapped_column(String(16))
+    """`confirm`, `edit` or `reject`."""
+    interpreters: Mapped[list[Any]]
+    """References to who decided."""
+    client: Mapped[str | None]
+    machine_version: Mapped[int | None]
+    """The newest version that the model wrote; None where it wrote none."""
+    read_at: Mapped[datetime | None]
+    """When that was written."""
+    decided_at: Mapped[datetime]
+
+
 class AuditEventRow(Base):
     """Who did what, when, with what outcome; written in the transaction of what it records."""
 
     __tablename__ = "audit_event"
+    __table_args__ = (Index(None, "lane", "position", unique=True),)
 
-    sequence: Mapped[int] = mapped_column(_COUNTER, primary_key=True)
+    sequence: Mapped[int] = mapped_column(COUNTER, primary_key=True)
     id: Mapped[str] = mapped_column(String(36), unique=True)
     recorded: Mapped[datetime]
     action: Mapped[str] = mapped_column(String(16))
-    """`create`, `read`, `vread`, `search`, `classify`, `refuse`."""
+    """`create`, `read`, `vread`, `search`, `classify`, `export`, `refuse`."""
     outcome: Mapped[str] = mapped_column(String(16))
     client: Mapped[str | None]
     request_id: Mapped[str | None]
     entities: Mapped[list[Any]]
     detail: Mapped[dict[str, Any]]
+    lane: Mapped[int | None]
+    """The lane of the chain; null in entries that are older than the chain."""
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    """The place in the lane, from 1 on."""
+    previous: Mapped[str | None] = mapped_column(String(64))
+    """The digest of the entry before."""
+    digest: Mapped[str | None] = mapped_column(String(64))
+    """The digest of all other columns but `sequence`: see docs/audit.md."""
+    digests: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The digest of each row that the transaction wrote, by its name; null for one that it removed."""
+
+
+class AuditLaneRow(Base):
+    """One of the chains that the audit entries form, so that those who write at once need not wait for each other."""
+
+    __tablename__ = "audit_lane"
+
+    lane: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
+    """The place of the last entry; 0 for none."""
+    head: Mapped[str] = mapped_column(String(64))
+    """The digest of the last entry, or of the genesis."""
+    genesis: Mapped[dict[str, Any]]
+    """What stood in the database before the chain: the time, the number of lanes, and the rows of each table."""
+
+
+class ExportRow(Base):
+    """An export: a view of one moment, of which nothing is copied."""
+
+    __tablename__ = "export"
+    __table_args__ = (Index(None, "client", "expires_at"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    client: Mapped[str | None]
+    request: Mapped[str] = mapped_column(Text)
+    """The address of the kick-off."""
+    kinds: Mapped[list[Any]]
+    elements: Mapped[list[Any]]
+    since: Mapped[datetime | None]
+    until: Mapped[datetime | None]
+    as_of: Mapped[datetime]
+    """The versions that were current at this moment are exported."""
+    expires_at: Mapped[datetime]
+    steps: Mapped[int]
+    """How many pieces of the store were walked through, to find where the files begin and end."""
+    walked: Mapped[int]
+    """How many resources were walked by."""
+    kind: Mapped[str | None] = mapped_column(String(32))
+    """The type at which the walk goes on; None where it is finished."""
+    after: Mapped[str] = mapped_column(String(64))
+    """The id after which the walk goes on."""
+    files: Mapped[list[Any]]
+    """For each file its type, the id after which it begins, that with which it ends, and the number of resources."""
+
+
+# The newest first, as they are searched for.
+Index(None, AuditEventRow.recorded, AuditEventRow.id)
+Index(None, AuditEventRow.action, AuditEventRow.recorded, AuditEventRow.id)
+Index(None, AuditEventRow.client, AuditEventRow.recorded, AuditEventRow.id)
+Index(
+    "ix_audit_event_failures",
+    AuditEventRow.recorded,
+    AuditEventRow.id,
+    postgresql_where=AuditEventRow.outcome != "success",
+    sqlite_where=AuditEventRow.outcome != "success",
+)
+
+
+class AuditReferenceRow(Base):
+    """What an audit entry is found by; it follows from the entry, and is no evidence itself."""
+
+    __tablename__ = "audit_reference"
+
+    role: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """`entity`, `user`, `user-name`, `patient-system` or `patient-value`: see fhir/audit_event.py."""
+    value: Mapped[str] = mapped_column(BY_CODE_POINT, primary_key=True)
+    recorded: Mapped[datetime] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(36), primary_key=True)

@@ -1,6 +1,6 @@
 """The unit of work: one transaction and the repositories in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -9,14 +9,24 @@ from uuid import uuid4
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fhir_ecg.fhir.search import Search
+from fhir_ecg.fhir.search import Include, Search
+from fhir_ecg.store import inclusion
 from fhir_ecg.store import search as search_sql
 from fhir_ecg.store.admissions import Admissions
 from fhir_ecg.store.audit import AuditTrail
+from fhir_ecg.store.audit_chain import AuditedSession
+from fhir_ecg.store.audit_events import AuditEvents
+from fhir_ecg.store.confirmations import Confirmations
 from fhir_ecg.store.engine import WRITES
+from fhir_ecg.store.exports import Exports
+from fhir_ecg.store.inclusion import Included
 from fhir_ecg.store.jobs import Jobs
-from fhir_ecg.store.resources import Resources
-from fhir_ecg.store.tables import PredictionRow, SubmissionRow
+from fhir_ecg.store.last_n import newest_of_each_code
+from fhir_ecg.store.patient_trail import PatientTrail
+from fhir_ecg.store.readings import Readings
+from fhir_ecg.store.resources import Resources, StoredResource
+from fhir_ecg.store.tables import SubmissionRow
+from fhir_ecg.store.weights import WeightsArchive
 from fhir_ecg.store.workers import Workers
 
 
@@ -28,8 +38,14 @@ class UnitOfWork:
         self.resources = Resources(session)
         self.jobs = Jobs(session)
         self.audit = AuditTrail(session)
+        self.audit_events = AuditEvents(session)
         self.workers = Workers(session)
         self.admissions = Admissions(session)
+        self.exports = Exports(session, self.resources)
+        self.readings = Readings(session)
+        self.confirmations = Confirmations(session)
+        self.patient_trail = PatientTrail(session)
+        self.weights = WeightsArchive(session)
 
     def add_submission(self, body: bytes, media_type: str, client: str | None, moment: datetime) -> str:
         """Keep the bytes as sent; returns the submission's id."""
@@ -45,13 +61,17 @@ class UnitOfWork:
         self._session.flush()  # its resource refers to it
         return row.id
 
-    def add_prediction(self, prediction: PredictionRow) -> None:
-        """Keep a prediction; its report can have only one."""
-        self._session.add(prediction)
-
     def find(self, search: Search) -> search_sql.Page:
         """Search among the current versions."""
         return search_sql.find(self._session, search)
+
+    def include(self, matches: Sequence[StoredResource], includes: Sequence[Include]) -> Included:
+        """Find what stands beside matches."""
+        return inclusion.include(self._session, matches, includes)
+
+    def newest_of_each_code(self, ids: Sequence[str], most: int) -> list[str]:
+        """Choose, of the Observations with these ids, the newest of each code."""
+        return newest_of_each_code(self._session, self.resources, ids, most)
 
 
 class Store:
@@ -64,5 +84,7 @@ class Store:
     def transaction(self, *, writes: bool = True) -> Iterator[UnitOfWork]:
         """Begin a transaction; it is committed at the end of the block, or rolled back by an exception."""
         engine = self.engine.execution_options(**{WRITES: writes})
-        with Session(engine, expire_on_commit=False) as session, session.begin():
-            yield UnitOfWork(session)
+        with AuditedSession(engine, expire_on_commit=False) as session, session.begin():
+            work = UnitOfWork(session)
+            yield work
+            work.audit.close()

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from fhir_ecg.store.tables import UtcDateTime
+from fhir_ecg.store.base import UtcDateTime
 
 revision = "0005"
 down_revision = "0004"

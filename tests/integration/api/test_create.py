@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fhir_ecg.service.application import Application
-from fhir_ecg.store.tables import AuditEventRow, Base
+from fhir_ecg.store.base import Base
+from fhir_ecg.store.tables import AuditEventRow
 
 FHIR_JSON = "application/fhir+json"
 ACCEPTED_TABLES = {
@@ -147,7 +148,7 @@ def test_refused_with_the_element_and_nothing_stored_but_its_trace(
     OperationOutcome.model_validate(answer.json)
     issues = {(issue["code"], *issue.get("expression", [])) for issue in answer.json["issue"]}
     assert (code, expression) in issues
-    assert {table for table, count in rows(application).items() if count} == {"audit_event"}
+    assert {table for table, count in rows(application).items() if count} == {"audit_event", "audit_lane"}
     with Session(application.store.engine) as session:
         trace = session.scalars(select(AuditEventRow)).one()
     assert (trace.action, trace.outcome) == ("refuse", "failure")
@@ -158,7 +159,7 @@ def test_too_large_a_body_is_refused(client: FlaskClient, application: Applicati
 
     assert answer.status_code == 413
     assert answer.json["issue"][0]["code"] == "too-long"
-    assert {table for table, count in rows(application).items() if count} == {"audit_event"}
+    assert {table for table, count in rows(application).items() if count} == {"audit_event", "audit_lane"}
 
 
 @pytest.mark.parametrize(

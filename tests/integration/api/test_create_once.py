@@ -139,15 +139,3 @@ def test_a_window_that_is_over_lets_in_again(application: Application, settings:
     policy = replace(application.policy, same_bytes_within=timedelta(microseconds=1))
     client = create_app(replace(application, policy=policy), settings).test_client()
     assert [post(client, ecg).status_code for _ in range(2)] == [201, 201]
-
-
-def test_a_condition_in_a_bundle_is_refused_not_overheard(client: FlaskClient, ecg: bytes) -> None:
-    request = {"method": "POST", "url": "Observation", "ifNoneExist": CRITERIA}
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "transaction",
-        "entry": [{"resource": json.loads(ecg), "request": request}],
-    }
-    answer = client.post("/fhir/", json=bundle, content_type="application/fhir+json")
-    assert answer.status_code == 422
-    assert answer.get_json()["issue"][0]["expression"] == ["Bundle.entry[0].request.ifNoneExist"]

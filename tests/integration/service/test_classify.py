@@ -86,7 +86,8 @@ def test_a_failed_attempt_is_tried_again_and_then_cancelled_with_the_reason(
     assert job(application).state == "failed"
     with Session(application.store.engine) as session:
         audit = session.scalars(select(AuditEventRow).where(AuditEventRow.action == "classify")).one()
-    assert (audit.outcome, audit.detail) == ("failure", {"reasons": ["processing-failed"]})
+    detail = {"reasons": ["processing-failed"], "patients": [{"reference": "Patient/example-3"}]}
+    assert (audit.outcome, audit.detail) == ("failure", detail)
 
 
 def test_a_job_whose_workers_all_died_is_cancelled(application: Application, report_id: str) -> None:

@@ -39,3 +39,9 @@ def statement(code: str, display: str, *snomed: str) -> dict[str, Any]:
     """The concept of a statement, with its code in SNOMED CT, without a display, where it has one."""
     more = [{"system": "http://snomed.info/sct", "code": number} for number in snomed]
     return {"coding": [{"system": OURS, "code": code, "display": display}, *more], "text": display}
+
+
+def confidence(probability: float) -> dict[str, Any]:
+    """How sure the model is of a finding, as HL7's AI Transparency on FHIR has it."""
+    url = "http://hl7.org/fhir/uv/aitransparency/StructureDefinition/AIconfidence"
+    return {"extension": [{"url": url, "valueDecimal": probability}]}

@@ -12,7 +12,10 @@ from sent_ecg import observation
 
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.fhir.reading_resources import device_id, model_device, reading_provenance, scores_observation
+from fhir_ecg.fhir.terminology import ARTIFICIAL_INTELLIGENCE, DEEP_LEARNING, READ_ECG
 
+AI = "http://hl7.org/fhir/uv/aitransparency"
+PROFILES = "http://fhir-ecg.org/fhir/StructureDefinition"
 DEVICE = {"reference": f"Device/model-{SHA[:32]}", "display": "three-branch 1.2.0"}
 
 
@@ -50,7 +53,7 @@ def test_the_observation_of_the_scores() -> None:
     assert scores() == {
         "resourceType": "Observation",
         "id": "S",
-        "meta": {"security": [AI_ASSERTED]},
+        "meta": {"profile": [f"{PROFILES}/ecg-statement-probabilities"], "security": [AI_ASSERTED]},
         "status": "preliminary",
         "category": [{"coding": [procedure]}],
         "code": {
@@ -103,11 +106,21 @@ def test_the_device_of_the_model() -> None:
     assert device == {
         "resourceType": "Device",
         "id": f"model-{SHA[:32]}",
+        "meta": {"profile": [f"{PROFILES}/ai-model-device", f"{AI}/StructureDefinition/AI-Device"]},
+        "extension": [
+            {
+                "url": f"{AI}/StructureDefinition/aitransparency.AIKind",
+                "valueCodeableConcept": {"coding": [DEEP_LEARNING]},
+            }
+        ],
         "identifier": [{"system": "http://fhir-ecg.org/fhir/sid/weights-sha256", "value": SHA}],
         "status": "active",
         "manufacturer": "fhir-ecg",
         "deviceName": [{"name": "three-branch", "type": "model-name"}],
-        "type": {"text": "Artificial intelligence model: classifier of 12-lead ECGs"},
+        "type": {
+            "coding": [ARTIFICIAL_INTELLIGENCE],
+            "text": "Artificial intelligence model: classifier of 12-lead ECGs",
+        },
         "version": [
             {"type": {"text": "model"}, "value": "1.2.0"},
             {"type": {"text": "weights SHA-256"}, "value": SHA},
@@ -136,12 +149,15 @@ def test_the_provenance_of_a_reading() -> None:
     assert provenance == {
         "resourceType": "Provenance",
         "id": "P",
+        "meta": {"profile": [f"{PROFILES}/ecg-reading-provenance", f"{AI}/StructureDefinition/AI-Provenance"]},
         "target": [{"reference": "DiagnosticReport/R/_history/2"}, {"reference": "Observation/S/_history/1"}],
+        "occurredDateTime": "2026-11-22T08:31:00.123Z",
         "recorded": "2026-11-22T08:31:00.123Z",
         "reason": [{"coding": [AI_ASSERTED]}],
         "activity": {
+            "coding": [READ_ECG],
             "text": "Reading of an ECG by machine; repairs applied to what was sent: period-in-seconds",
         },
-        "agent": [{"type": {"coding": [author]}, "who": DEVICE}],
+        "agent": [{"type": {"coding": [author]}, "role": [{"coding": [ARTIFICIAL_INTELLIGENCE]}], "who": DEVICE}],
         "entity": [{"role": "source", "what": {"reference": "Observation/O/_history/1"}}],
     }

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from fhir.resources.R4B.diagnosticreport import DiagnosticReport
-from readings import AI_ASSERTED, ISSUED, NOTHING_FOUND, PREDICTION, RECORDING, REPAIRED, SHA, statement
+from readings import AI_ASSERTED, ISSUED, NOTHING_FOUND, PREDICTION, RECORDING, REPAIRED, SHA, confidence, statement
 from sent_ecg import observation
 
 from fhir_ecg.ecg.quality import QualityFinding
@@ -15,9 +15,11 @@ from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.fhir.report import cancelled_report, instant, read_report, registered_report
 from fhir_ecg.fhir.search_index import TokenEntry, index_entries
 
+PROFILE = "http://fhir-ecg.org/fhir/StructureDefinition/ecg-report"
 REGISTERED = {
     "resourceType": "DiagnosticReport",
     "id": "R",
+    "meta": {"profile": [PROFILE]},
     "identifier": [
         {"use": "official", "system": "urn:ietf:rfc:3986", "value": "urn:uuid:R"},
         {"use": "secondary", "system": "http://hospital.example/ecg", "value": "E-1"},
@@ -57,7 +59,7 @@ CONCLUSION = [
     f"Model: three-branch 1.2.0, weights SHA-256 {SHA}.",
 ]
 READ = REGISTERED | {
-    "meta": {"security": [AI_ASSERTED]},
+    "meta": {"profile": [PROFILE], "security": [AI_ASSERTED]},
     "text": {
         "status": "generated",
         "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(f"<p>{line}</p>" for line in CONCLUSION)}</div>',
@@ -71,9 +73,9 @@ READ = REGISTERED | {
     "conclusion": "\n".join(CONCLUSION),
     # INJAL's and TRIGU's SNOMED codes say more, or something else, than the statement: they are not sent.
     "conclusionCode": [
-        statement("INJAL", "subendocardial injury in anterolateral leads"),
-        statement("AFIB", "atrial fibrillation", "164889003"),
-        statement("TRIGU", "trigeminal pattern (unknown origin, SV or Ventricular)"),
+        confidence(0.9) | statement("INJAL", "subendocardial injury in anterolateral leads"),
+        confidence(0.812346) | statement("AFIB", "atrial fibrillation", "164889003"),
+        confidence(0.5) | statement("TRIGU", "trigeminal pattern (unknown origin, SV or Ventricular)"),
     ],
 }
 

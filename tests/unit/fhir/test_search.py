@@ -3,19 +3,32 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_ecg.fhir.outcome import MalformedError
 from fhir_ecg.fhir.search import (
+    NEWEST_FIRST,
+    Include,
+    Search,
+    SortKey,
+    parse_condition,
+    parse_search,
+    without_base,
+)
+from fhir_ecg.fhir.search_criteria import (
+    AnyCriterion,
     ChainedCriterion,
     Criterion,
     DateCriterion,
+    HasCriterion,
     IdCriterion,
     LastUpdatedCriterion,
+    NotCriterion,
+    PresentCriterion,
     ReferenceCriterion,
+    StringCriterion,
     TokenCriterion,
-    parse_search,
 )
 from fhir_ecg.fhir.search_index import INDEXED_LENGTH, indexed
 
@@ -61,7 +74,7 @@ def test_tokens(value: str, tokens: list[tuple[str | None, str | None]]) -> None
     assert criteria("Observation", ("identifier", value)) == (TokenCriterion("identifier", tuple(tokens)),)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0"), max_size=8), min_size=1, max_size=4))
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), min_size=1, max_size=4))
 def test_what_is_escaped_comes_out_as_it_went_in(codes: list[str]) -> None:
     escaped = [code.replace("\\", "\\\\").replace(",", "\\,").replace("|", "\\|").replace("$", "\\$") for code in codes]
     (criterion,) = criteria("Observation", ("identifier", ",".join(f"s|{code}" for code in escaped)))
@@ -108,6 +121,38 @@ def test_what_is_escaped_comes_out_as_it_went_in(codes: list[str]) -> None:
             ChainedCriterion("result", "Observation", ReferenceCriterion("patient", ("Patient/7",))),
         ),
         ("issued", "eb2026-11-22", DateCriterion("issued", (("eb", day(22), day(23)),))),
+        ("status:not", "final,|x", NotCriterion(TokenCriterion("status", ((None, "final"), ("", "x"))))),
+        ("status:missing", "false", PresentCriterion("status", "token")),
+        ("date:missing", "true", NotCriterion(PresentCriterion("date", "date"))),
+        ("_profile", "http://p|1", TokenCriterion("_profile", ((None, "http://p|1"),))),
+        ("_profile:missing", "false", PresentCriterion("_profile", "token")),
+        (
+            "subject:missing",
+            "true",
+            NotCriterion(
+                AnyCriterion(
+                    (PresentCriterion("subject", "reference"), PresentCriterion("subject:identifier", "token"))
+                )
+            ),
+        ),
+        # The Patient is not stored, so its identifier is sought inside the reference.
+        ("patient.identifier", "mrn|7", TokenCriterion("patient:identifier", (("mrn", "7"),))),
+        ("subject:Patient.identifier", "7", TokenCriterion("subject:identifier", ((None, "7"),))),
+        (
+            "subject.identifier",
+            "7",
+            AnyCriterion(
+                (
+                    TokenCriterion("subject:identifier", ((None, "7"),)),
+                    ChainedCriterion("subject", "Device", TokenCriterion("identifier", ((None, "7"),))),
+                )
+            ),
+        ),
+        (
+            "_has:Provenance:target:recorded",
+            "2026-11-22",
+            HasCriterion("Provenance", "target", DateCriterion("recorded", (("eq", day(22), day(23)),))),
+        ),
     ],
 )
 def test_criteria(name: str, value: str, expected: Criterion) -> None:
@@ -128,14 +173,15 @@ def test_a_name_that_stands_twice_is_two_criteria() -> None:
         ("Observation", "colour"),
         ("Observation", "result"),
         ("Device", "patient"),
-        ("Observation", "status:not"),
-        ("Observation", "status:missing"),
+        ("Observation", "date:not"),
         ("Observation", "code:text"),
-        ("Observation", "date:missing"),
+        ("Observation", "code:in"),
+        ("Observation", "code:exact"),
+        ("Device", "model:not"),
+        ("Device", "url:below"),
         ("Observation", "_id:exact"),
         ("Observation", "_lastUpdated:missing"),
         ("Observation", "subject:Practitioner"),
-        ("Observation", "subject:missing"),
         ("Observation", "subject:"),
         ("Observation", "subject.name"),
         ("Observation", "subject:Patient.name"),
@@ -143,9 +189,18 @@ def test_a_name_that_stands_twice_is_two_criteria() -> None:
         ("Observation", "derived-from.colour"),
         ("Observation", "derived-from.derived-from.status"),
         ("DiagnosticReport", "result:Patient.status"),
-        ("Observation", "_sort"),
-        ("Observation", "_include"),
-        ("Observation", "_summary"),
+        ("Observation", "component-code"),
+        ("Observation", "_text"),
+        ("Observation", "_content"),
+        ("Observation", "_filter"),
+        ("Observation", "_query"),
+        ("Observation", "_contained"),
+        ("Observation", "_containedType"),
+        ("Observation", "_include:recurse"),
+        ("Observation", "_has:Provenance:target"),
+        ("Observation", "_has:Provenance:colour:recorded"),
+        ("Observation", "_has:Provenance:target:colour"),
+        ("Device", "_has:DiagnosticReport:result:status"),
         ("Observation", ""),
         ("Observation", "."),
         ("Observation", ":"),
@@ -164,7 +219,14 @@ def test_an_unknown_parameter_is_refused_or_left_out(resource_type: str, name: s
     ("name", "value", "message"),
     [
         ("date", "yesterday", "date: 'yesterday' is no FHIR date"),
-        ("date", "ap2026", "Prefixes are eq, ne, gt"),
+        ("date", "zz2026", "Prefixes are eq, ne, gt"),
+        ("date:missing", "maybe", "date:missing is true or false"),
+        ("_sort", "date,-date,_id,_lastUpdated", "_sort has 4 keys"),
+        ("_total", "many", "_total is one of none, estimate, accurate"),
+        ("_summary", "yes", "_summary is one of true, text"),
+        ("code", ",".join("a" * 501), "code lists 501 values"),
+        ("date", ",".join(["2026"] * 51), "date lists 51 dates"),
+        ("code", "\ud800", "no Unicode text"),
         ("date", "2026-02-30", "date: day"),
         ("date", "", "is no FHIR date"),
         ("date", "2026,", "is no FHIR date"),
@@ -212,10 +274,31 @@ def test_what_is_longer_than_an_index_entry_is_sought_as_it_was_indexed() -> Non
 
 
 names = st.text("abcdestu.:_-", max_size=20) | st.sampled_from(
-    ["date", "_id", "_count", "code", "subject", "patient", "derived-from.date", "subject:identifier", "_lastUpdated"]
+    [
+        "date",
+        "_id",
+        "_count",
+        "code",
+        "subject",
+        "patient",
+        "derived-from.date",
+        "subject:identifier",
+        "_lastUpdated",
+        "_sort",
+        "_include",
+        "_revinclude:iterate",
+        "_elements",
+        "_summary",
+        "_total",
+        "_has:Task:focus:code",
+        "subject:missing",
+        "status:not",
+        "subject.identifier",
+    ]
 )
 
 
+@settings(deadline=None)  # the models that know the elements are imported when they are first asked
 @given(query=st.lists(st.tuples(names, st.text(max_size=20)), max_size=3), lenient=st.booleans())
 def test_any_query_is_understood_or_refused(query: list[tuple[str, str]], lenient: bool) -> None:
     try:
@@ -224,3 +307,97 @@ def test_any_query_is_understood_or_refused(query: list[tuple[str, str]], lenien
         return
     assert 0 <= found.count <= 200
     assert set(found.applied) <= set(query)
+
+
+def test_about_is_a_tenth_of_how_long_ago() -> None:
+    (found,) = criteria("Observation", ("date", "ap2016-11-22"))
+    assert isinstance(found, DateCriterion)
+    ((prefix, low, high),) = found.ranges
+    assert prefix == "ap"
+    assert low < datetime(2016, 1, 1, tzinfo=UTC) < datetime(2017, 6, 1, tzinfo=UTC) < high
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("model", "Écg,b", StringCriterion("model", ("ecg", "b"))),
+        ("model:contains", "ST", StringCriterion("model", ("st",), "contains")),
+        ("model:exact", "Écg", StringCriterion("model", ("Écg",), "exact")),
+        ("url", "http://a/|b", TokenCriterion("url", ((None, "http://a/|b"),))),
+    ],
+)
+def test_strings_and_uris(name: str, value: str, expected: Criterion) -> None:
+    assert criteria("Device", (name, value)) == (expected,)
+
+
+def parsed(*query: tuple[str, str], lenient: bool = False) -> Search:
+    return parse_search("DiagnosticReport", query, lenient=lenient)
+
+
+def test_how_the_answer_is_given() -> None:
+    found = parsed(
+        ("_sort", "-date,issued"), ("_total", "none"), ("_summary", "data"),
+        ("_elements", "effective,DiagnosticReport.result"),
+        ("_include", "DiagnosticReport:result:Observation"), ("_revinclude:iterate", "Provenance:*"), ("_include", "*"),
+    )  # fmt: skip
+    assert found.sort == (SortKey("date", descending=True), SortKey("issued"))
+    assert (found.total, found.summary, found.elements) == ("none", "data", ("effective", "result"))
+    assert found.includes == (
+        Include("DiagnosticReport", "result", "Observation", reverse=False, iterate=False),
+        Include("Provenance", None, None, reverse=True, iterate=True),
+        Include(None, None, None, reverse=False, iterate=False),
+    )
+    assert parsed().sort == NEWEST_FIRST
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("_sort", "status", "cannot be sorted by 'status', but by _lastUpdated, _id, date, issued"),
+        ("_sort", "", "cannot be sorted by ''"),
+        ("_elements", "colour", "_elements names 'colour'"),
+        ("_include", "DiagnosticReport:status", "names no reference"),
+        ("_include", "DiagnosticReport:result:Patient", "names no reference"),
+        ("_revinclude", "Patient:link", "names no reference"),
+        ("colour", "red", "no search parameter 'colour'"),
+    ],
+)
+def test_what_is_not_supported_is_refused_or_left_out_and_told(name: str, value: str, message: str) -> None:
+    with pytest.raises(MalformedError, match=message) as caught:
+        parsed((name, value))
+    assert caught.value.problems[0].code == "not-supported"
+    found = parsed((name, value), lenient=True)
+    assert found.applied == ()
+    assert message in found.ignored[0]
+
+
+def test_a_text_summary_goes_without_includes() -> None:
+    with pytest.raises(MalformedError, match="_summary=text"):
+        parsed(("_summary", "text"), ("_include", "*"))
+
+
+def test_a_query_has_an_end() -> None:
+    with pytest.raises(MalformedError, match="more than 100 parameters"):
+        parsed(*[("status", "final")] * 101)
+
+
+@pytest.mark.parametrize("query", [[], [("_count", "0")], [("identifier", "a"), ("_sort", "date")]])
+def test_a_condition_holds_criteria_alone(query: list[tuple[str, str]]) -> None:
+    with pytest.raises(MalformedError, match="criteria alone"):
+        parse_condition("Observation", query)
+    assert len(parse_condition("Observation", [("identifier", "s|1"), ("status", "final")]).criteria) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("subject", "http://me/fhir/Patient/1,http://me/fhir/Patient/2", "Patient/1,Patient/2"),
+        ("subject", "http://other/fhir/Patient/1", "http://other/fhir/Patient/1"),
+        ("derived-from.subject", "http://me/fhir/Patient/1", "Patient/1"),
+        ("_has:Provenance:target:agent", "http://me/fhir/Device/1", "Device/1"),
+        ("identifier", "http://me/fhir/Patient/1", "http://me/fhir/Patient/1"),
+        ("_profile", "http://me/fhir/StructureDefinition/1", "http://me/fhir/StructureDefinition/1"),
+    ],
+)
+def test_references_to_this_server_are_relative(name: str, value: str, expected: str) -> None:
+    assert without_base([(name, value)], "http://me/fhir") == [(name, expected)]

@@ -11,6 +11,7 @@ from fhir_ecg.fhir.search_index import (
     DateEntry,
     IndexEntry,
     ReferenceEntry,
+    StringEntry,
     TokenEntry,
     index_entries,
     indexed,
@@ -116,15 +117,68 @@ DAY = (utc(2026, 11, 22), utc(2026, 11, 23))
                 "recorded": "2026",
             },
             [
-                ReferenceEntry("target", "DiagnosticReport/1"),
                 DateEntry("recorded", utc(2026, 1, 1), utc(2027, 1, 1)),
+                ReferenceEntry("target", "DiagnosticReport/1"),
             ],
         ),
         (
             {"resourceType": "Device", "identifier": [{"value": "1"}], "status": "active"},
-            [TokenEntry("identifier", "", "1")],
+            [TokenEntry("identifier", "", "1"), TokenEntry("status", "", "active")],
         ),
         ({"resourceType": "Patient", "identifier": [{"value": "1"}]}, []),
+        # What nothing finds is still not missing.
+        ({"resourceType": "Observation", "code": {"text": "ECG"}}, [TokenEntry("code", "", "")]),
+        ({"resourceType": "Observation", "subject": {"display": "A"}}, [ReferenceEntry("subject", "")]),
+        # Components are left out: see search_parameters.py.
+        ({"resourceType": "Observation", "component": [{"code": {"coding": [{"code": "AFIB"}]}}]}, []),
+        (
+            {
+                "resourceType": "Observation",
+                "contained": [{"resourceType": "Patient", "id": "p", "identifier": [{"system": "mrn", "value": "7"}]}],
+                "subject": {"reference": "#p"},
+            },
+            [
+                ReferenceEntry("subject", "#p"),
+                TokenEntry("subject:identifier", "mrn", "7"),
+                TokenEntry("patient:identifier", "mrn", "7"),
+            ],
+        ),
+        (
+            {"resourceType": "Observation", "subject": {"type": "Group", "identifier": {"value": "1"}}},
+            [TokenEntry("subject:identifier", "", "1")],
+        ),
+        (
+            {
+                "resourceType": "Device",
+                "meta": {
+                    "tag": [{"system": "t", "code": "1"}],
+                    "security": [{"system": "s", "code": "2"}],
+                    "profile": ["http://p|1.0"],
+                    "source": "urn:x",
+                },
+                "deviceName": [{"name": "Écran", "type": "model-name"}],
+                "type": {"text": "ECG model"},
+                "url": "http://d",
+            },
+            [
+                TokenEntry("type", "", ""),
+                StringEntry("device-name", "Écran", "ecran"),
+                StringEntry("device-name", "ECG model", "ecg model"),
+                TokenEntry("url", "", "http://d"),
+                TokenEntry("_tag", "t", "1"),
+                TokenEntry("_security", "s", "2"),
+                TokenEntry("_profile", "", "http://p|1.0"),
+                TokenEntry("_profile", "", "http://p"),
+                TokenEntry("_source", "", "urn:x"),
+            ],
+        ),
+        (
+            {
+                "resourceType": "Provenance",
+                "agent": [{"who": {"reference": "Device/1"}, "type": {"coding": [{"code": "a"}]}}],
+            },
+            [ReferenceEntry("agent", "Device/1"), TokenEntry("agent-type", "", "a")],
+        ),
     ],
 )
 def test_entries(resource: dict[str, Any], expected: list[IndexEntry]) -> None:

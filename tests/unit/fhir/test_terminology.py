@@ -1,14 +1,13 @@
-"""Our code systems, and that a SNOMED code is sent only where it is true of the statement."""
+"""That a SNOMED code is sent only where it is true of the statement."""
 
 import csv
 from importlib.resources import files
 
 import pytest
-from fhir.resources.R4B.codesystem import CodeSystem
 from readings import statement
 
 from fhir_ecg.ecg.statements import STATEMENT_BY_CODE, STATEMENT_CODES
-from fhir_ecg.fhir.terminology import code_systems, statement_concept
+from fhir_ecg.fhir.terminology import statement_concept
 
 SNOMED = "http://snomed.info/sct"
 
@@ -36,21 +35,3 @@ def test_codes_that_say_more_or_something_else_are_not_sent(code: str) -> None:
     assert code in MAP
     assert [coding["system"] for coding in statement_concept(code)["coding"]] != [SNOMED]
     assert len(statement_concept(code)["coding"]) == 1
-
-
-def test_code_systems_are_valid_and_complete() -> None:
-    systems = code_systems()
-    assert set(systems) == {"scp-ecg-statements", "ecg-reading"}
-    for identity, system in systems.items():
-        CodeSystem.model_validate(system)
-        assert (system["id"], system["url"]) == (identity, f"http://fhir-ecg.org/fhir/CodeSystem/{identity}")
-        assert system["count"] == len(system["concept"])
-    statements = systems["scp-ecg-statements"]
-    assert [concept["code"] for concept in statements["concept"]] == list(STATEMENT_CODES)
-    assert statements["concept"][STATEMENT_CODES.index("AFIB")] == {
-        "code": "AFIB",
-        "display": "atrial fibrillation",
-        "property": [{"code": "kind", "valueString": "rhythm"}],
-    }
-    assert {p["code"] for concept in statements["concept"] for p in concept["property"]} == {"kind"}
-    assert [definition["code"] for definition in statements["property"]] == ["kind"]

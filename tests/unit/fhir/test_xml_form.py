@@ -13,13 +13,13 @@ from sent_ecg import observation
 
 from fhir_ecg.examples import example_observations
 from fhir_ecg.fhir.bundle import searchset
-from fhir_ecg.fhir.capability import capability_statement
+from fhir_ecg.fhir.capability import Server, capability_statement
+from fhir_ecg.fhir.definitions import definitions
 from fhir_ecg.fhir.outcome import MalformedError, Problem, UnprocessableError, operation_outcome
 from fhir_ecg.fhir.parsing import check_observation, parse_json, serialise
 from fhir_ecg.fhir.reading_resources import model_device, reading_provenance, scores_observation
 from fhir_ecg.fhir.release import Release
 from fhir_ecg.fhir.report import read_report, registered_report
-from fhir_ecg.fhir.terminology import code_systems
 from fhir_ecg.fhir.xml_form import parse_xml, serialise_xml
 
 SAMPLES = REPOSITORY.parent / "shared" / "fhir-samples" / "hl7-uv-pocd"
@@ -201,7 +201,7 @@ OURS: dict[str, dict[str, Any]] = {
     "device": model_device(MODEL),
     "provenance": reading_provenance("P", ["DiagnosticReport/R", "Observation/S"], ["Observation/O"], MODEL, ISSUED),
     "outcome": operation_outcome([Problem("value", "<a> & \u00e4", "Observation.status")]),
-    "capability": capability_statement("http://x/fhir", "1", "2026-11-22", secured=True),
+    "capability": capability_statement(Server("http://x/fhir", "1", "2026-11-22", secured=True)),
     "audit": {
         "resourceType": "AuditEvent",
         "type": {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110100"},
@@ -210,7 +210,9 @@ OURS: dict[str, dict[str, Any]] = {
         "source": {"observer": {"display": "fhir-ecg"}},
         "entity": [{"detail": [{"type": "digest", "valueBase64Binary": "YWI="}]}],
     },
-} | code_systems()
+} | {
+    f"{kind}-{identity}": definition for kind, by_id in definitions().items() for identity, definition in by_id.items()
+}
 OURS["page"] = searchset("http://x/fhir", [OURS["report"], OURS["scores"]], 2, "http://x/fhir/?a=1&b=2", None)
 
 

@@ -1,0 +1,126 @@
+"""Exports by the Bulk Data pattern. https://hl7.org/fhir/uv/bulkdata/export.html"""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Response, g, request
+from werkzeug.exceptions import NotFound
+from werkzeug.http import http_date
+
+from fhir_ecg.api.answers import base_url, fhir_response
+from fhir_ecg.api.blueprint import application, blueprint, settings
+from fhir_ecg.api.negotiation import preferences
+from fhir_ecg.api.operation_input import given_values
+from fhir_ecg.fhir.bulk_export import EXPORTED_TYPES, NDJSON, manifest, parse_export
+from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, Severity, operation_outcome
+from fhir_ecg.fhir.parsing import serialise
+from fhir_ecg.service import export as exporting
+from fhir_ecg.store.exports import Export
+
+_RETRY_SECONDS = 1
+_TOO_MANY_RETRY_SECONDS = 600
+_KINDS = ",".join(EXPORTED_TYPES)
+# A gzip header, and a window of 32 KiB. https://docs.python.org/3/library/zlib.html#zlib.compressobj
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+@blueprint.route("/$export", methods=["GET", "POST"])
+def export_all() -> Response:
+    """Begin an export of all types."""
+    return _begin(EXPORTED_TYPES)
+
+
+@blueprint.route("/DiagnosticReport/$export", methods=["GET", "POST"])
+def export_reports() -> Response:
+    """Begin an export of reports."""
+    return _begin(("DiagnosticReport",))
+
+
+@blueprint.get("/_export/<uuid:identity>")
+def export_status(identity: UUID) -> Response:
+    """Tell how far an export is, and when it is ready, where its files are."""
+    export = exporting.advance(application(), _find(identity))
+    if not export.complete:
+        response = fhir_response(None, 202)
+        response.headers["X-Progress"] = f"{export.walked} resources looked at"
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+        return response
+    body = manifest(export.as_of, export.request, _files(export), secured=bool(settings().clients))
+    response = Response(serialise(body), content_type="application/json")
+    response.headers["Expires"] = http_date(export.expires_at)
+    return response
+
+
+@blueprint.delete("/_export/<uuid:identity>")
+def give_export_up(identity: UUID) -> Response:
+    """Forget an export."""
+    exporting.give_up(application(), _find(identity))
+    return _told("informational", "The export is given up, and its files are gone.", 202)
+
+
+@blueprint.get(f"/_export/<uuid:identity>/<any({_KINDS}):kind>-<int(max=2147483647):number>.ndjson")
+def export_file(identity: UUID, kind: str, number: int) -> Response:
+    """Send a file of an export, which is read from the database meanwhile."""
+    content = exporting.open_file(application(), _find(identity), kind, number, g.caller)
+    if content is None:
+        raise NotFound(f"The export has no file {kind}-{number}.ndjson; its manifest names those it has.")
+    response = Response(content.chunks, content_type=NDJSON)
+    if request.accept_encodings["gzip"] > 0:
+        response.response = _compressed(content.chunks)
+        response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+def _begin(default_kinds: tuple[str, ...]) -> Response:
+    wishes = preferences()
+    if "respond-async" not in wishes:
+        text = "An export is answered by files that take a while; send `Prefer: respond-async`."
+        raise MalformedError(Problem("required", text))
+    wanted = parse_export(given_values(), default_kinds, lenient=wishes.get("handling") == "lenient")
+    keep = timedelta(hours=settings().export_hours)
+    export = exporting.begin(application(), wanted, _request_url(), g.caller, keep)
+    if export is None:
+        text = f"{exporting.MOST_OPEN} exports are open already. DELETE the address of one that is no longer needed."
+        response = _told("throttled", text, 429)
+        response.headers["Retry-After"] = str(_TOO_MANY_RETRY_SECONDS)
+        return response
+    address = f"{base_url()}/_export/{export.id}"
+    response = _told("informational", f"The export has begun; poll {address}", 202)
+    response.headers["Content-Location"] = address
+    return response
+
+
+def _request_url() -> str:
+    """Give the address of this request, as clients see it."""
+    query = request.query_string.decode("ascii", "replace")
+    return f"{base_url()}{request.path.removeprefix('/fhir')}" + (f"?{query}" if query else "")
+
+
+def _find(identity: UUID) -> Export:
+    export = exporting.find(application(), str(identity), g.caller)
+    if export is None:
+        raise NotFound(f"There is no export {identity}: it never was, has expired, or was given up.")
+    return export
+
+
+def _files(export: Export) -> Iterator[tuple[str, str, int]]:
+    """Give each file's type, address and number of resources."""
+    numbers: dict[str, int] = {}
+    for file in export.files:
+        number = numbers[file.kind] = numbers.get(file.kind, 0) + 1
+        yield file.kind, f"{base_url()}/_export/{export.id}/{file.kind}-{number}.ndjson", file.count
+
+
+def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=_GZIP)
+    for chunk in chunks:
+        if packed := packer.compress(chunk):
+            yield packed
+    yield packer.flush()
+
+
+def _told(code: IssueType, text: str, status: int) -> Response:
+    severity: Severity = "error" if status >= 400 else "information"
+    return fhir_response(operation_outcome([Problem(code, text, severity=severity)]), status)

@@ -1,0 +1,29 @@
+"""`db reindex`: let what older versions have stored be found by every search parameter."""
+
+from tqdm import tqdm
+
+from fhir_ecg.settings import Settings
+from fhir_ecg.store.engine import open_engine
+from fhir_ecg.store.reindex import outdated, reindex
+
+
+def reindex_all(settings: Settings) -> str:
+    """Index what is left to be indexed; ended with Ctrl-C, the same command goes on."""
+    engine = open_engine(settings.database_url)
+    indexed = 0
+    with tqdm(total=outdated(engine), unit="resource", desc="Indexing") as bar:
+        for done in reindex(engine):
+            indexed += done
+            bar.update(done)
+    return f"{indexed} resources were indexed; every resource is found by every search parameter now."
+
+
+def reindex_hint(settings: Settings) -> str | None:
+    """Say that resources are to be indexed; None where none is."""
+    count = outdated(open_engine(settings.database_url))
+    if not count:
+        return None
+    return (
+        f"{count} resources are found by the search parameters of older versions alone: "
+        "run `fhir-ecg db reindex` when no process of an older version runs any more."
+    )
