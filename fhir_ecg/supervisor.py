@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from types import FrameType
+
+from fhir_ecg.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +26,6 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _REFUSAL = 2
 _SUPERVISOR = "FHIR_ECG_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG = 1
-
-
-class StopRequested(Exception):  # noqa: N818 - no error
-    """SIGTERM or SIGINT arrived."""
 
 
 class RefusedToStartError(Exception):
@@ -87,25 +84,21 @@ def supervise(commands: Mapping[str, Sequence[str]], environment: Mapping[str, s
     Returns:
         0 after a signal, 1 where a process refuses to start.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _request_stop)
+    stop = StopSignals()
     processes: list[Supervised] = []
     try:
         for name, command in commands.items():
             processes.append(Supervised(name, command, environment))
-        while True:
+        while not stop.arrived:
             time.sleep(0.2)
             for each in processes:
                 each.watch()
-    except StopRequested:
-        return 0
     except RefusedToStartError as error:
         logger.error("the %s process could not start; stopping the others", error.args[0])  # noqa: TRY400 - it said why
         return 1
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
         _stop([each.process for each in processes])
+    return 0
 
 
 def end_with_supervisor() -> None:
@@ -122,10 +115,6 @@ def kill_group(process: "subprocess.Popen[bytes]") -> None:
     """Kill what is left of a process's group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _request_stop(_number: int, _frame: FrameType | None) -> None:
-    raise StopRequested
 
 
 def _how_it_ended(status: int) -> str:

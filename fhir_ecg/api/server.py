@@ -4,12 +4,9 @@ A client that sends or reads slowly therefore costs a connection, of which there
 """
 
 import logging
-import signal
 import socket
 from dataclasses import dataclass
-from threading import Event
 from time import monotonic
-from types import FrameType
 from typing import Any
 
 from flask import Flask
@@ -22,6 +19,7 @@ from waitress.utilities import RequestEntityTooLarge, RequestHeaderFieldsTooLarg
 from fhir_ecg.api.accounting import tell_unread
 from fhir_ecg.fhir.outcome import IssueType, Problem, operation_outcome
 from fhir_ecg.fhir.parsing import serialise
+from fhir_ecg.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)
 
@@ -158,10 +156,10 @@ def serve_until_signal(sockets: Sockets) -> None:
     # It warns of every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     logging.getLogger("waitress").addFilter(without_address)
-    stop = _stop_on_signals(listening)
+    stop = StopSignals(listening[0].pull_trigger)
     for each in listening:
         logger.info("serving on %s, port %s", each.effective_host, each.effective_port)
-    while not stop.is_set():
+    while not stop.arrived:
         _turn(sockets, 1)
     for each in listening:
         wasyncore.dispatcher.close(each)
@@ -192,19 +190,6 @@ def _listening(sockets: Sockets) -> list[Any]:
 
 def _channels(sockets: Sockets) -> list[Channel]:
     return [each for each in sockets.values() if isinstance(each, Channel)]
-
-
-def _stop_on_signals(listening: list[Any]) -> Event:
-    stop = Event()
-
-    def request_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        for each in listening:
-            each.pull_trigger()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, request_stop)
-    return stop
 
 
 def _problem(error: Any) -> Problem:
