@@ -22,3 +22,9 @@ class StopSignals:
         first, self.arrived = not self.arrived, True
         if first:
             self._then()
+
+    @staticmethod
+    def ignore() -> None:
+        """Let further signals do nothing: all is done, and the exit status is to say so."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)

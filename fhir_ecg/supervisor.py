@@ -98,6 +98,7 @@ def supervise(commands: Mapping[str, Sequence[str]], environment: Mapping[str, s
         return 1
     finally:
         _stop([each.process for each in processes])
+        stop.ignore()
     return 0
 
 

@@ -167,6 +167,7 @@ def serve_until_signal(sockets: Sockets) -> None:
     while monotonic() < deadline and any(channel.busy for channel in _channels(sockets)):
         _turn(sockets, 0.1)
     listening[0].task_dispatcher.shutdown()
+    stop.ignore()
 
 
 def without_address(record: logging.LogRecord) -> bool:
