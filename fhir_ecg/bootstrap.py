@@ -60,6 +60,7 @@ def bootstrap(settings: Settings, celery: Celery | None = None) -> Application:
             same_bytes_within=timedelta(seconds=settings.same_bytes_seconds),
             queue_limit=settings.queue_limit,
             confirming_clients=frozenset(settings.confirming_clients),
+            auditors=frozenset(settings.auditors),
             worker_silence=settings.worker_silence,
         ),
         software_version=__version__,

@@ -12,6 +12,7 @@ import click
 
 from fhir_ecg import __version__
 from fhir_ecg.cli_audit import audit, patient
+from fhir_ecg.cli_retention import retention
 from fhir_ecg.cli_settings import Fault, command_settings
 
 _HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -37,6 +38,7 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(patient)
+main.add_command(retention)
 
 
 @main.command()
@@ -153,7 +155,10 @@ def upgrade() -> None:
 
 @db.command()
 def reindex() -> None:
-    """Let what older versions have stored be found by every search parameter; interrupted, it goes on."""
+    """Let what older versions have stored be found by every search parameter, and audit entries by what they say.
+
+    Interrupted, the same command has only the rest to write.
+    """
     from fhir_ecg.commands.reindex import reindex_all
 
     click.echo(reindex_all(command_settings()))

@@ -1,7 +1,9 @@
 """The commands of an auditor: `fhir-ecg audit ...` and `fhir-ecg patient ...`."""
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from pathlib import Path
 
 import click
@@ -10,6 +12,14 @@ from fhir_ecg.cli_settings import command_settings
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+
+def current_user() -> str:
+    """Name the user of this system who runs the command."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # as in a container whose user has no name
+        return f"uid {os.getuid()}"
 
 
 @click.group()
@@ -26,6 +36,25 @@ def verify_audit(checkpoint: Path | None, public_key: Path | None, *, as_json: b
     from fhir_ecg.commands.audit import verify_chain
 
     sys.exit(0 if verify_chain(command_settings(), checkpoint, public_key, as_json=as_json) else 1)
+
+
+@audit.command("adopt")
+@click.option("--reason", help="Why they are genuine, for the audit trail; name no patient.")
+@click.option("--operator", default=current_user, help="Who answers for them; by default the user of this system.")
+@click.option("--dry-run", is_flag=True, help="Name them alone.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def adopt_into_audit(reason: str | None, operator: str, *, dry_run: bool, yes: bool) -> None:
+    """Take rows into the chain that a process of an older version wrote after `fhir-ecg db upgrade`.
+
+    It verifies, and names the rows that no audit entry holds. Where anything else is found, nothing is adopted. That
+    they were adopted, by whom and why, is told for ever: see docs/audit.md.
+    """
+    from fhir_ecg.commands.audit import adopt_rows
+
+    reason = (reason or "").strip() or None
+    if not dry_run and (reason is None or not operator.strip()):
+        raise click.UsageError("say with --reason why the rows are genuine, or see with --dry-run which they are")
+    sys.exit(0 if adopt_rows(command_settings(), operator.strip(), reason, dry_run=dry_run, asks=not yes) else 1)
 
 
 @audit.command("checkpoint")

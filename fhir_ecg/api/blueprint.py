@@ -1,6 +1,6 @@
 """The part of the application below `/fhir`; the modules beside this one hang their routes into it."""
 
-from flask import Blueprint, current_app
+from flask import Blueprint, current_app, g
 
 from fhir_ecg.api.negotiation import require_acceptable
 from fhir_ecg.service.application import Application
@@ -11,8 +11,8 @@ blueprint.before_request(require_acceptable)
 
 
 def application() -> Application:
-    """Give the use cases what they work with."""
-    found: Application = current_app.extensions["fhir_ecg"]
+    """Give the use cases what they work with; to a read of a transaction, with what that has done so far."""
+    found: Application = g.get("application", current_app.extensions["fhir_ecg"])
     return found
 
 

@@ -1,19 +1,16 @@
 """A person confirms, edits or rejects a report: by PUT of the report, or by `$confirm`."""
 
 import re
-from typing import NoReturn
 
 from flask import Response, g
-from werkzeug.exceptions import MethodNotAllowed, NotFound, PreconditionRequired
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from fhir_ecg.api.answers import base_url, with_version
 from fhir_ecg.api.blueprint import application, blueprint
 from fhir_ecg.api.interactions import as_preferred
 from fhir_ecg.api.request_body import read_body, version_to_match
-from fhir_ecg.fhir.outcome import MalformedError, Problem
 from fhir_ecg.service.change import NotStoredError
 from fhir_ecg.service.confirm import confirm, update_report
-from fhir_ecg.service.submit import record_refusal
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
@@ -23,12 +20,10 @@ def update_diagnostic_report(identity: str) -> Response:
     """Replace a report by one that a person has confirmed, edited or rejected."""
     if not _ID.fullmatch(identity):
         raise NotFound(f"DiagnosticReport/{identity[:64]} is not stored here.")
-    version = version_to_match("DiagnosticReport")
-    if version is None:
-        _refuse_without_version()
+    if_match = version_to_match("DiagnosticReport")
     body, form = read_body()
     try:
-        stored = update_report(application(), identity, body, form, g.caller, version)
+        stored = update_report(application(), identity, body, form, g.caller, if_match)
     except NotStoredError as error:
         text = f"{error} This server alone creates reports: send an ECG with POST to Observation."
         raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"], text) from error
@@ -45,10 +40,3 @@ def confirm_diagnostic_report(identity: str) -> Response:
     response = with_version(as_preferred(stored.content, "The report is stored."), stored)
     response.headers["Content-Location"] = f"{base_url()}/{stored.versioned_reference}"
     return response
-
-
-def _refuse_without_version() -> NoReturn:
-    text = 'Send If-Match with the ETag of the report that the person has read, such as W/"2".'
-    refusal = MalformedError(Problem("required", text, "DiagnosticReport.meta.versionId"))
-    record_refusal(application(), refusal, g.caller)
-    raise PreconditionRequired(text)

@@ -17,10 +17,11 @@ from fhir_ecg.fhir.outcome import (
     operation_outcome,
 )
 from fhir_ecg.service.admit import BusyError, ConditionFailedError
-from fhir_ecg.service.change import NotStoredError, NotTheSendersError, VersionConflictError
-from fhir_ecg.service.confirm import NotAllowedError
+from fhir_ecg.service.change import HeldError, NotStoredError, NotTheSendersError, VersionConflictError
+from fhir_ecg.service.confirm import VersionRequiredError
+from fhir_ecg.service.permission import NotAllowedError
 from fhir_ecg.store.engine import DatabaseAwayError
-from fhir_ecg.store.resources import DeletedError
+from fhir_ecg.store.resources import DeletedError, ExpiredError
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,9 @@ def register(app: Flask) -> None:
     app.register_error_handler(ConditionFailedError, _condition_failed)
     app.register_error_handler(VersionConflictError, _condition_failed)
     app.register_error_handler(NotTheSendersError, _conflict)
+    app.register_error_handler(HeldError, _conflict)
     app.register_error_handler(NotAllowedError, _forbidden)
+    app.register_error_handler(VersionRequiredError, _version_required)
     app.register_error_handler(NotStoredError, _not_stored)
     app.register_error_handler(DeletedError, _deleted)
     app.register_error_handler(BusyError, _busy)
@@ -82,20 +85,32 @@ def _forbidden(error: RefusedError) -> Response:
     return _told(error.problems, 403)
 
 
+def _version_required(error: RefusedError) -> Response:
+    return _told(error.problems, 428)
+
+
 def _not_stored(error: Exception) -> Response:
     return _told([Problem("not-found", str(error))], 404)
 
 
 def _deleted(error: DeletedError) -> Response:
     last = error.version
-    text = (
-        f"{last.kind}/{last.identity} was deleted by version {last.version}. Its earlier versions can be read, such as "
-        f"{last.kind}/{last.identity}/_history/{max(1, last.version - 1)}."
-    )
-    response = _told([Problem("deleted", text)], 410)
+    response = _told([Problem("deleted", _where_it_went(error))], 410)
     response.set_etag(str(last.version), weak=True)
     response.last_modified = last.last_updated
     return response
+
+
+def _where_it_went(error: DeletedError) -> str:
+    last = error.version
+    resource = f"{last.kind}/{last.identity}"
+    if not isinstance(error, ExpiredError):
+        earlier = f"{resource}/_history/{max(1, last.version - 1)}"
+        return f"{resource} was deleted by version {last.version}. Its earlier versions can be read, such as {earlier}."
+    gone = f"its retention ended, and its content was removed on {last.expired_at:%Y-%m-%d}"
+    if error.has_current:
+        return f"{last.versioned_reference} has expired: {gone}. Read {resource} for what is kept."
+    return f"{resource} has expired: {gone}."
 
 
 def _busy(error: RefusedError) -> Response:

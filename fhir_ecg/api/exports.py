@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from uuid import UUID
 
-from flask import Response, g, request
+from flask import Response, current_app, g, request
+from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import NotFound
 from werkzeug.http import http_date
 
@@ -17,13 +18,24 @@ from fhir_ecg.fhir.bulk_export import EXPORTED_TYPES, NDJSON, manifest, parse_ex
 from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, Severity, operation_outcome
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.service import export as exporting
-from fhir_ecg.store.exports import Export
+from fhir_ecg.service.export import Downloads
+from fhir_ecg.settings import Settings
+from fhir_ecg.store.exports import Export, ExportFile
 
 _RETRY_SECONDS = 1
 _TOO_MANY_RETRY_SECONDS = 600
 _KINDS = ",".join(EXPORTED_TYPES)
 # A gzip header, and a window of 32 KiB. https://docs.python.org/3/library/zlib.html#zlib.compressobj
 _GZIP = 16 + zlib.MAX_WBITS
+_FILE = f"<any({_KINDS}):kind>-<int(max=2147483647):number>.ndjson"
+_DOWNLOADS = "fhir_ecg_downloads"
+
+
+@blueprint.record
+def _open_downloads(state: BlueprintSetupState) -> None:
+    settings: Settings = state.app.extensions["fhir_ecg_settings"]
+    # Files take long: the greater part of the threads is left for other requests.
+    state.app.extensions[_DOWNLOADS] = Downloads(max(1, settings.web_threads // 4))
 
 
 @blueprint.route("/$export", methods=["GET", "POST"])
@@ -47,7 +59,9 @@ def export_status(identity: UUID) -> Response:
         response.headers["X-Progress"] = f"{export.walked} resources looked at"
         response.headers["Retry-After"] = str(_RETRY_SECONDS)
         return response
-    body = manifest(export.as_of, export.request, _files(export), secured=bool(settings().clients))
+    there = [(file.kind, url, file.count) for file, url in _files(export) if not file.deleted]
+    deleted = [(url, file.count) for file, url in _files(export) if file.deleted]
+    body = manifest(export.as_of, export.request, there, deleted, secured=bool(settings().clients))
     response = Response(serialise(body), content_type="application/json")
     response.headers["Expires"] = http_date(export.expires_at)
     return response
@@ -60,17 +74,19 @@ def give_export_up(identity: UUID) -> Response:
     return _told("informational", "The export is given up, and its files are gone.", 202)
 
 
-@blueprint.get(f"/_export/<uuid:identity>/<any({_KINDS}):kind>-<int(max=2147483647):number>.ndjson")
-def export_file(identity: UUID, kind: str, number: int) -> Response:
+@blueprint.get(f"/_export/<uuid:identity>/{_FILE}")
+@blueprint.get(f"/_export/<uuid:identity>/deleted/{_FILE}", defaults={"deleted": True})
+def export_file(identity: UUID, kind: str, number: int, *, deleted: bool = False) -> Response:
     """Send a file of an export, which is read from the database meanwhile."""
-    content = exporting.open_file(application(), _find(identity), kind, number, g.caller)
-    if content is None:
-        raise NotFound(f"The export has no file {kind}-{number}.ndjson; its manifest names those it has.")
-    response = Response(content.chunks, content_type=NDJSON)
+    export = _find(identity)
+    file = exporting.file_of(export, kind, number, deleted=deleted)
+    if file is None:
+        raise NotFound("The export has no such file; its manifest names those it has.")
+    downloads: Downloads = current_app.extensions[_DOWNLOADS]
+    chunks = downloads.open_file(application(), export, file, g.caller)
     if request.accept_encodings["gzip"] > 0:
-        response.response = _compressed(content.chunks)
-        response.headers["Content-Encoding"] = "gzip"
-    return response
+        return Response(_compressed(chunks), content_type=NDJSON, headers={"Content-Encoding": "gzip"})
+    return Response(chunks, content_type=NDJSON)
 
 
 def _begin(default_kinds: tuple[str, ...]) -> Response:
@@ -105,12 +121,13 @@ def _find(identity: UUID) -> Export:
     return export
 
 
-def _files(export: Export) -> Iterator[tuple[str, str, int]]:
-    """Give each file's type, address and number of resources."""
+def _files(export: Export) -> Iterator[tuple[ExportFile, str]]:
+    """Give each file with its address."""
     numbers: dict[str, int] = {}
     for file in export.files:
-        number = numbers[file.kind] = numbers.get(file.kind, 0) + 1
-        yield file.kind, f"{base_url()}/_export/{export.id}/{file.kind}-{number}.ndjson", file.count
+        path = f"{export.id}/deleted/{file.kind}" if file.deleted else f"{export.id}/{file.kind}"
+        number = numbers[path] = numbers.get(path, 0) + 1
+        yield file, f"{base_url()}/_export/{path}-{number}.ndjson"
 
 
 def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:

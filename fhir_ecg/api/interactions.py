@@ -79,9 +79,7 @@ def delete_observation(identity: str) -> Response:
         response = fhir_response(operation_outcome([Problem("informational", text, severity="information")]))
     else:
         response = fhir_response(None, 204)
-    if deletion:
-        response.set_etag(str(deletion.version), weak=True)
-    return response
+    return with_version(response, deletion) if deletion else response
 
 
 def _withdrawn(identity: str) -> Version:

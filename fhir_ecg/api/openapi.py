@@ -21,7 +21,10 @@ _PARTS = {
 }
 _START = b"""\
 window.addEventListener("load", function () {
-  SwaggerUIBundle({ url: "openapi.json", dom_id: "#page", deepLinking: true, validatorUrl: null });
+  SwaggerUIBundle({
+    url: "openapi.json", dom_id: "#page", deepLinking: true, docExpansion: "none", tryItOutEnabled: true,
+    validatorUrl: null,
+  });
 });
 """
 _PAGE = """\

@@ -24,7 +24,7 @@ def given_values() -> list[tuple[str, str]]:
         return values + list(request.form.items(multi=True))
     body, form = optional_body()
     if body:
-        values += plain_values(read_document(body, form))
+        values += plain_values(read_document(body, form, "Parameters"))
     return values
 
 

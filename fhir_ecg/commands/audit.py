@@ -1,4 +1,4 @@
-"""`audit verify`, `audit checkpoint`, `audit key`: the chain, for an operator."""
+"""`audit verify`, `audit adopt`, `audit checkpoint`, `audit key`: the chain, for an operator."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ import orjson
 from tqdm import tqdm
 
 from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.service.adopt import NotAdoptableError, adopt, unheld_rows
 from fhir_ecg.service.application import Application
 from fhir_ecg.service.verify import (
     CheckpointError,
@@ -30,7 +31,56 @@ from fhir_ecg.store.verification.lanes import Head
 def verify_chain(settings: Settings, checkpoint: Path | None, public_key: Path | None, *, as_json: bool) -> bool:
     """Print each finding on a line, and what was looked at; returns whether all is sound."""
     heads = _heads(checkpoint, public_key)
-    with _application(settings) as application, tqdm(unit="row", desc="Verifying") as bar:
+    with _application(settings) as application:
+        verified = _verify(application, heads, as_json=as_json)
+    click.echo(_summary(verified, as_json=as_json))
+    return verified.findings == 0
+
+
+def adopt_rows(settings: Settings, operator: str, reason: str | None, *, dry_run: bool, asks: bool) -> bool:
+    """Name the rows that no audit entry holds, and let one hold them; returns whether all is sound then.
+
+    Args:
+        settings: The settings.
+        operator: Who answers for them.
+        reason: Why they are genuine; needed unless it is a dry run.
+        dry_run: Whether they are named alone.
+        asks: Whether the operator is asked before.
+
+    Raises:
+        click.ClickException: Something else was found too, or the operator says no.
+    """
+    with _application(settings) as application:
+        findings: list[Finding] = []
+        _verify(application, {}, findings)
+        try:
+            unheld = unheld_rows(application, findings)
+            if not findings:
+                click.echo("Nothing is to be adopted: an audit entry holds every row.")
+                return True
+            counted = ", ".join(f"{count} of {table}" for table, count in unheld.counts.items())
+            click.echo(f"{len(findings)} rows that no audit entry holds can be adopted: {counted}.")
+            if dry_run or reason is None:
+                return True
+            if asks:
+                click.confirm("An older process wrote each of them, and you answer for that?", abort=True)
+            adopt(application, unheld, operator, reason)
+        except NotAdoptableError as error:
+            raise click.ClickException(str(error)) from error
+        verified = _verify(application, {})
+    click.echo(_summary(verified, as_json=False))
+    return verified.findings == 0
+
+
+def _verify(
+    application: Application,
+    checkpoint: dict[int, Head],
+    kept: list[Finding] | None = None,
+    *,
+    as_json: bool = False,
+) -> Verified:
+    """Verify with a progress bar, printing each finding on a line; they can be more than fit into memory."""
+    with tqdm(unit="row", desc="Verifying") as bar:
 
         def begin(total: int) -> Callable[[int], None]:
             bar.reset(total)
@@ -38,13 +88,13 @@ def verify_chain(settings: Settings, checkpoint: Path | None, public_key: Path |
             return update
 
         def tell(finding: Finding) -> None:
+            if kept is not None:
+                kept.append(finding)
             line = orjson.dumps(asdict(finding)).decode() if as_json else _text(finding)
             with bar.external_write_mode():
                 click.echo(line)
 
-        verified = verify(application, heads, tell, begin)
-    click.echo(_summary(verified, as_json=as_json))
-    return verified.findings == 0
+        return verify(application, checkpoint, tell, begin)
 
 
 def write_checkpoint(settings: Settings, key: Path, out: Path) -> str:
@@ -93,7 +143,8 @@ def _text(finding: Finding) -> str:
 def _summary(verified: Verified, *, as_json: bool) -> str:
     state = verified.state
     if as_json:
-        counts = {"rows": state.rows, "older": state.older}
+        adopted = [{"entry": each.entry, "time": each.moment, "rows": each.rows} for each in verified.adopted]
+        counts = {"rows": state.rows, "older": state.older, "adopted": adopted}
         return orjson.dumps({"sound": not verified.findings, "findings": verified.findings} | counts).decode()
     chained = sum(head.position for head in state.lanes.values())
     older = {table: count for table, count in state.older.items() if count}
@@ -105,6 +156,12 @@ def _summary(verified: Verified, *, as_json: bool) -> str:
         lines.append(f"{verified.findings} findings: keep the database as it is, and see docs/audit.md.")
     else:
         lines.append("Sound: nothing was changed, removed or inserted.")
+    if verified.adopted:
+        told = (f"{a.rows} on {a.moment:%Y-%m-%d %H:%M:%S} UTC (AuditEvent/{a.entry})" for a in verified.adopted)
+        rows = sum(each.rows for each in verified.adopted)
+        lines.append(
+            f"{rows} rows were adopted, so that operators answer for what they were before: {', '.join(told)}."
+        )
     return "\n".join(lines)
 
 

@@ -18,28 +18,32 @@ from fhir_ecg.service.patient_export import PatientExport, patient_named
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.engine import DatabaseError
 
-_DEFAULT_BASE = "http://localhost:8080/fhir"
-
 
 def export_patient(settings: Settings, patient: str, out: Path, *, every_version: bool) -> str:
     """Write a patient's resources to a new file that only its owner can read; says what is in it.
 
     Raises:
+        click.UsageError: It is not known what the resources are called.
         click.ClickException: Nothing is stored about the patient, or the database does not answer.
     """
+    if not settings.base_url:
+        # Under a urn:uuid, or without a fullUrl, the references between them would lead nowhere.
+        text = (
+            "set FHIR_ECG_BASE_URL to the address under which clients reach /fhir: by it what is in the Bundle is "
+            "named (of a service on this machine alone that is http://127.0.0.1:8080/fhir)"
+        )
+        raise click.UsageError(text)
     application = bootstrap(settings)
-    base = settings.base_url.rstrip("/") or _DEFAULT_BASE
-    export = PatientExport(application, patient_named(patient), base, every_version)
+    export = PatientExport(application, patient_named(patient), settings.base_url.rstrip("/"), every_version)
     try:
-        reports = export.count_reports()
-        if not reports:
+        if not export.is_known():
             text = (
-                f"no report is about {export.patient.name}; name the patient as the ECGs' subject does: Patient/123, "
+                f"nothing is about {export.patient.name}; name the patient as the ECGs' subject does: Patient/123, "
                 "an address, or system|value of an identifier"
             )
             raise click.ClickException(text)
         with _new_file(out) as file:
-            _write(file, export, reports)
+            _write(file, export, export.count_reports())
             export.record()
     except DatabaseError as error:
         text = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"

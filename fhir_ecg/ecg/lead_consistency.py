@@ -128,14 +128,6 @@ class LimbLeadInconsistency:
         )
 
 
-def identity_violations(
-    recording: Recording, resolution_mv: float = DEFAULT_RESOLUTION_MV
-) -> tuple[IdentityViolation, ...]:
-    """List the identities that the limb leads break; empty where they are sound or fewer than three were sent."""
-    inconsistency = limb_lead_inconsistency(recording, resolution_mv)
-    return inconsistency.violations if inconsistency else ()
-
-
 def limb_lead_inconsistency(
     recording: Recording, resolution_mv: float = DEFAULT_RESOLUTION_MV
 ) -> LimbLeadInconsistency | None:

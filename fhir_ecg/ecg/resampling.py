@@ -8,7 +8,8 @@ from scipy import signal
 
 from fhir_ecg.ecg.recording import Recording
 
-# 1/5000 keeps the end of a 10 s window within a hundredth of a 100 Hz sample at any rate from 50 to 2000 Hz.
+# 1/5000 keeps the end of a 10 s window within 1 ms, a tenth of a 100 Hz sample, at any rate; most off are rates within
+# 1/5000 of a round ratio, such as 100.01 Hz.
 _LARGEST_DENOMINATOR = 5000
 
 # Resampling looks past the end of the window it is asked for, so that its last samples are no edge.

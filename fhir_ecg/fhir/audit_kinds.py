@@ -79,6 +79,7 @@ KINDS: dict[str, Kind] = {
     "login": Kind(_AUTHENTICATION, _LOGIN, "E", client=Role.SOURCE),
     "classify": Kind(_ACTIVITY, READ_ECG, "E"),
     "verify": _activity("verify", _LOG_USED),
+    "adopt": _activity("adopt", _LOG_USED),
     "replay": _activity("replay", _LOG_USED),
     "checkpoint": _activity("checkpoint", _LOG_USED),
 }

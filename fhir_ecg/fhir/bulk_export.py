@@ -72,16 +72,35 @@ def with_elements(resource: dict[str, Any], elements: tuple[str, ...]) -> dict[s
     return subset(resource, elements=names) if names else resource
 
 
+def deletion(kind: str, identity: str) -> dict[str, Any]:
+    """Build the line of a file of deletions: a transaction that repeats one."""
+    entry = {"request": {"method": "DELETE", "url": f"{kind}/{identity}"}}
+    return {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+
+
 def manifest(
-    transaction_time: datetime, request: str, files: Iterable[tuple[str, str, int]], *, secured: bool
+    transaction_time: datetime,
+    request: str,
+    files: Iterable[tuple[str, str, int]],
+    deleted: Iterable[tuple[str, int]],
+    *,
+    secured: bool,
 ) -> dict[str, Any]:
-    """Build what a finished export answers with; each file is its type, address and number of resources."""
+    """Build what a finished export answers with.
+
+    Args:
+        transaction_time: The moment of which it is a view.
+        request: The address of the kick-off.
+        files: Type, address and number of resources of each.
+        deleted: Address and number of deletions of each file of them.
+        secured: Whether the files need a token.
+    """
     return {
         "transactionTime": instant(transaction_time),
         "request": request,
         "requiresAccessToken": secured,
         "output": [{"type": kind, "url": url, "count": count} for kind, url, count in files],
-        "deleted": [],
+        "deleted": [{"type": "Bundle", "url": url, "count": count} for url, count in deleted],
         "error": [],
     }
 

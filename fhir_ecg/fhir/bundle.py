@@ -57,9 +57,9 @@ def created_entry(location: str, version: int, last_updated: str) -> dict[str, A
     }
 
 
-def refused_entry(problems: Iterable[Problem]) -> dict[str, Any]:
-    """Build the answer to an entry that was not."""
-    return {"response": {"status": "422 Unprocessable Entity", "outcome": operation_outcome(problems)}}
+def refused_entry(status: str, problems: Iterable[Problem]) -> dict[str, Any]:
+    """Build the answer to an entry that was not; the status is HTTP's, with its phrase."""
+    return {"response": {"status": status, "outcome": operation_outcome(problems)}}
 
 
 def response_bundle(kind: str, entries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _PROFILES: dict[str, tuple[str, ...]] = {
     "Device": (MODEL_PROFILE,),
     "Provenance": (PROVENANCE_PROFILE,),
 }
-_DOCUMENTATION = {
+DOCUMENTATION = {
     "Observation": "12-lead ECGs as they were sent, and the probabilities that the model gave to each statement. "
     "A created ECG is read at once, or refused with 422 and every element at fault.",
     "DiagnosticReport": "The reading of each ECG, found by `result` from the moment that the ECG is accepted: "
@@ -48,8 +48,10 @@ _DOCUMENTATION = {
     "Device": "The models that read ECGs.",
     "Provenance": "Which model made which report from which ECG.",
     "DocumentReference": "The cards of the models: what each is for, how it was measured, and where it fails.",
-    "AuditEvent": "Who did what, after IHE's Basic Audit Log Patterns; the newest first. Nobody can write one.",
+    "AuditEvent": "Who did what, after IHE's Basic Audit Log Patterns; the newest first. Nobody can write one. "
+    "The operator may have named the clients that read them; for others it is 403.",
 }
+"""What is said of each type."""
 _RESOURCE_SEARCH = (
     {"name": "_id", "definition": "http://hl7.org/fhir/SearchParameter/Resource-id", "type": "token"},
     {
@@ -136,8 +138,8 @@ def _resource(kind: str, server: Server) -> dict[str, Any]:
     resource: dict[str, Any] = {"type": kind}
     if kind in _PROFILES:
         resource["supportedProfile"] = list(_PROFILES[kind])
-    if kind in _DOCUMENTATION:
-        resource["documentation"] = _DOCUMENTATION[kind]
+    if kind in DOCUMENTATION:
+        resource["documentation"] = DOCUMENTATION[kind]
     resource["interaction"] = [{"code": code} for code in codes]
     kept = "vread" in codes
     resource |= {"versioning": "versioned" if kept else "no-version", "readHistory": kept, "updateCreate": False}

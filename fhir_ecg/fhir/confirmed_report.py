@@ -10,7 +10,13 @@ from fhir_ecg.ecg.statements import STATEMENT_BY_CODE
 from fhir_ecg.fhir.confirmation import CONFIRMED, READ, Verdict, codes_of
 from fhir_ecg.fhir.invariants import parse_narrative
 from fhir_ecg.fhir.report import UNCONFIRMED, instant, narrative
-from fhir_ecg.fhir.terminology import AI_ASSERTED, CLINICIAN_ASSERTED, coded_statement, statement_concept
+from fhir_ecg.fhir.terminology import (
+    AI_ASSERTED,
+    CLINICIAN_ASSERTED,
+    LABELLED_INSIDE,
+    SECURITY_LABEL,
+    statement_concept,
+)
 from fhir_ecg.fhir.xml_members import XHTML
 from fhir_ecg.fhir.xml_narrative import narrative_string
 
@@ -26,23 +32,24 @@ _CODED = "Coded findings: "
 _POINTER = "The reading by machine stands in version "
 # Lines of a machine's conclusion that say what it found; the others say how.
 _FINDINGS = ("Findings:", "- ", "Withheld:", _CODED)
+_OWN_LABELS = {label["code"] for label in (AI_ASSERTED, CLINICIAN_ASSERTED, LABELLED_INSIDE)}
 _AGENT_TYPES = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
 def decided_report(
-    current: Resource, verdict: Verdict, *, machine_version: int | None, decided: datetime, snomed: bool
+    current: Resource, verdict: Verdict, *, machine: Resource | None, decided: datetime, snomed: bool
 ) -> Resource:
     """Build a report's next version from what a person decided.
 
     Args:
         current: The report's present version.
         verdict: What was decided.
-        machine_version: The report's version that the model wrote; None where it wrote none.
+        machine: The report's newest version that the model wrote; None where it wrote none.
         decided: When.
         snomed: Whether codes of SNOMED CT are sent.
     """
     codes = codes_of(current) if verdict.codes is None else verdict.codes
-    pointer = f"{_POINTER}{machine_version} of this report."
+    pointer = [f"{_POINTER}{machine['meta']['versionId']} of this report."] if machine else []
     comment = [f"Comment: {verdict.comment}"] if verdict.comment else []
     done = _decided_line(current, verdict, decided)
     if verdict.decision == "reject":
@@ -51,17 +58,19 @@ def decided_report(
         lines = ["THIS REPORT IS VOID.", f"{done} [rejected]", *words, *comment, said]
         codes = ()
     else:
-        lines = [done, *_findings(current, verdict, codes), *comment, *([pointer] if machine_version else [])]
+        lines = [done, *_findings(current, verdict, codes), *comment, *pointer]
     kept = {name: value for name, value in current.items() if name not in {"conclusionCode", "text"}}
     report = kept | {
-        "meta": _labelled(current["meta"]) if verdict.status in CONFIRMED else current["meta"],
+        "meta": current["meta"],
         "text": _narrative(verdict.text, done, lines),
         "status": verdict.status,
         "issued": verdict.issued or instant(decided),
         "resultsInterpreter": list(verdict.interpreters),
         "conclusion": "\n".join(lines),
     }
-    return report | ({"conclusionCode": _concepts(current, codes, snomed=snomed)} if codes else {})
+    if verdict.status not in CONFIRMED:
+        return report
+    return report | _coded(report["meta"], codes, codes_of(machine or {}), snomed=snomed)
 
 
 def decision_provenance(
@@ -131,18 +140,28 @@ def _words(current: Resource, conclusion: str) -> list[str]:
     ]
 
 
-def _concepts(current: Resource, codes: Sequence[str], *, snomed: bool) -> list[Resource]:
-    """Code the findings; what the report has of one already, such as the model's confidence, stays."""
-    kept = {coded_statement(concept): concept for concept in current.get("conclusionCode", [])}
-    return [kept.get(code) or statement_concept(code, snomed=snomed) for code in codes]
+def _coded(meta: Resource, codes: Sequence[str], machine: Sequence[str], *, snomed: bool) -> Resource:
+    """Code what a person asserts, and label as much of it as the model had reported.
 
+    How sure the model is of a finding stays in its own version: the person asserts without. `AIAST` alone would find
+    the report among the unconfirmed. https://build.fhir.org/ig/HL7/aitransparency-ig/en/general_guidance.html
 
-def _labelled(meta: Resource) -> Resource:
-    """Say that a clinician asserts now what a model reported: AIAST alone would find it among the unconfirmed."""
-    labels = [
-        label for label in meta.get("security", []) if label.get("code") not in {AI_ASSERTED["code"], "CLINAST_AIRPT"}
+    Args:
+        meta: That of the version before.
+        codes: What the person asserts.
+        machine: What the model asserted.
+        snomed: Whether codes of SNOMED CT are sent.
+    """
+    kept = set(codes) & set(machine)
+    whole = kept == set(codes) and bool(kept or not machine)
+    labels = [label for label in meta.get("security", []) if label.get("code") not in _OWN_LABELS]
+    labels += [CLINICIAN_ASSERTED] if whole else [LABELLED_INSIDE] if kept else []
+    inside = {"extension": [{"url": SECURITY_LABEL, "valueCoding": CLINICIAN_ASSERTED}]}
+    concepts = [
+        (inside if code in kept and not whole else {}) | statement_concept(code, snomed=snomed) for code in codes
     ]
-    return meta | {"security": [*labels, CLINICIAN_ASSERTED]}
+    rest = {name: value for name, value in meta.items() if name != "security"}
+    return {"meta": rest | ({"security": labels} if labels else {})} | ({"conclusionCode": concepts} if codes else {})
 
 
 def _narrative(own: Resource | None, done: str, lines: Sequence[str]) -> Resource:

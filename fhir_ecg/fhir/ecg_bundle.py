@@ -90,8 +90,8 @@ def _entry_problems(entry: Any, index: int, form: Form) -> list[Problem]:
 
 
 def in_entry(problem: Problem, index: int) -> Problem:
-    """Say where in the Bundle a problem of an Observation is."""
-    rest = (problem.expression or "Observation").removeprefix("Observation")
+    """Say where in the Bundle a problem of an entry's Observation or DiagnosticReport is."""
+    rest = (problem.expression or "").removeprefix("Observation").removeprefix("DiagnosticReport")
     return Problem(problem.code, problem.diagnostics, entry_root(index) + rest, problem.severity)
 
 

@@ -33,20 +33,11 @@ class Sent:
     """FHIRPath of the Observation."""
 
 
-def read_recording(observation: dict[str, Any], allowed: frozenset[Repair] = NONE) -> Recording:
-    """Decode the twelve leads of an Observation whose structure was checked.
-
-    Raises:
-        UnprocessableError: It holds no 12-lead ECG that can be read without guessing; every problem is named.
-    """
-    return read_joined([Sent(observation)], allowed)
-
-
 def read_joined(sent: Sequence[Sent], allowed: frozenset[Repair] = NONE) -> Recording:
     """Decode the twelve leads of one ECG out of one Observation or several, such as one for each lead.
 
     Raises:
-        UnprocessableError: Together they hold no 12-lead ECG that can be read without guessing.
+        UnprocessableError: Together they hold no 12-lead ECG that can be read without guessing; each problem is named.
     """
     problems: list[Problem] = []
     found = Found([], set(), [])

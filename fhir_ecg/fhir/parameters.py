@@ -45,6 +45,8 @@ class Given:
 
     resource: dict[str, Any] | None
     values: dict[str, str]
+    place: str = "Parameters.parameter"
+    """FHIRPath of the resource."""
 
 
 def resource_and_values(document: dict[str, Any], name: str, values: Collection[str] = ()) -> Given:
@@ -71,7 +73,8 @@ def resource_and_values(document: dict[str, Any], name: str, values: Collection[
             raise _malformed("structure", f"The parameter {parameter.name} holds a {kind}.", parameter.place)
         found[parameter.name] = parameter
     held = found.pop(name, None)
-    return Given(held.resource if held else None, {each: parameter.value or "" for each, parameter in found.items()})
+    texts = {each: parameter.value or "" for each, parameter in found.items()}
+    return Given(held.resource, texts, f"{held.place}.resource") if held else Given(None, texts)
 
 
 def plain_values(document: dict[str, Any]) -> list[tuple[str, str]]:

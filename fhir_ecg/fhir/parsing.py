@@ -5,9 +5,9 @@ fhir.resources has no R4 package; its R4B differs, of the types read here, only 
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from fhir.resources.R4B.observation import Observation as R4Observation
 from pydantic import ValidationError
 
 from fhir_ecg.fhir.element_rules import rule_faults
-from fhir_ecg.fhir.json_form import Fault, form_faults, type_faults
+from fhir_ecg.fhir.json_form import Fault, Location, form_faults, type_faults
 from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, UnprocessableError
 from fhir_ecg.fhir.release import Release
 
@@ -31,6 +31,8 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _CHOICE = re.compile(r"^(value|effective|deceased|onset|multipleBirth)([A-Z]\w+)$")
 _MAXIMUM_PROBLEMS = 20
+_NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
+_LONGEST_PATH = 16
 _MODELS: dict[Release, Any] = {Release.R4: R4Observation, Release.R5: R5Observation}
 _ISSUE_TYPES: dict[str, IssueType] = {
     "missing": "required",
@@ -39,8 +41,12 @@ _ISSUE_TYPES: dict[str, IssueType] = {
 }
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
+def parse_json(body: bytes, expected: str | None = "Observation") -> dict[str, Any]:
     """Read one JSON object; numbers with a fraction become Decimal, so that they keep their precision.
+
+    Args:
+        body: The bytes.
+        expected: The type that belongs here; problems are of that where the bytes do not tell their own.
 
     Raises:
         MalformedError: Not UTF-8, no JSON, no object, a name twice in one object, NaN, nested too deeply, or a
@@ -52,18 +58,22 @@ def parse_json(body: bytes) -> dict[str, Any]:
             object_pairs_hook=_object_of_unique_names,
             parse_float=_decimal,
             parse_int=_integer,
-            parse_constant=_refuse_constant,
+            parse_constant=_constant,
         )
     except UnicodeDecodeError as error:
-        raise _malformed(f"The body is not UTF-8 (byte {error.start}). Send FHIR JSON as UTF-8.") from error
+        text = f"The body is not UTF-8 (byte {error.start}). Send FHIR JSON as UTF-8."
+        raise _malformed(text, expected) from error
     except json.JSONDecodeError as error:
-        raise _malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from error
+        text = f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        raise _malformed(text, expected) from error
     except RecursionError as error:
-        raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.") from error
+        raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.", expected) from error
     if not isinstance(document, dict):
-        raise _malformed("The body is JSON, but no object. Send one FHIR resource.")
+        raise _malformed("The body is JSON, but no object. Send one FHIR resource.", expected)
     # Raw, JSON holds no control character: one must be escaped.
-    _check_content(document, MAXIMUM_DEPTH, texts=b"\\" in body or b"\xef\xbf" in body)
+    texts = b"\\" in body or b"\xef\xbf" in body
+    for location, text in _content_faults(document, (), texts=texts):
+        raise _malformed(text, _path(document.get("resourceType"), location, expected))
     return document
 
 
@@ -130,57 +140,87 @@ def fhirpath(root: str, location: tuple[int | str, ...]) -> str:
     return path
 
 
-def _malformed(text: str) -> MalformedError:
-    return MalformedError(Problem("structure", text, "Observation"))
+def _malformed(text: str, expression: str | None) -> MalformedError:
+    return MalformedError(Problem("structure", text, expression))
+
+
+def _path(kind: Any, location: Location, expected: str | None) -> str | None:
+    """Write where in a document of some type a fault is, as far as its names are FHIR's."""
+    root = kind if isinstance(kind, str) and _NAME.fullmatch(kind) else expected
+    names = list(takewhile(lambda step: isinstance(step, int) or _NAME.fullmatch(step), location))
+    return fhirpath(root, tuple(names[:_LONGEST_PATH])) if root else None
+
+
+class _Unreadable:
+    """Stands for a value that cannot be read, until it is known where it stands."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+class _Repeating(dict[str, Any]):
+    """An object in which a name stands twice."""
+
+    repeated = ""
 
 
 def _object_of_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in document:
-            raise _malformed(f"The name {name[:64]!r} stands twice in one JSON object; which one is meant is unclear.")
-        document[name] = value
-    return document
+    document = dict(pairs)
+    if len(document) == len(pairs):
+        return document
+    found, seen = _Repeating(document), set[str]()
+    for name, _ in pairs:
+        if name in seen:
+            found.repeated = name
+            break
+        seen.add(name)
+    return found
 
 
-def _refuse_constant(name: str) -> None:
-    raise _malformed(f"{name} is no JSON number.")
+def _constant(name: str) -> _Unreadable:
+    return _Unreadable(f"{name} is no JSON number.")
 
 
-def _integer(text: str) -> int | Decimal:
+def _integer(text: str) -> int | Decimal | _Unreadable:
     return int(text) if len(text) <= _MAXIMUM_INTEGER_DIGITS else _decimal(text)
 
 
-def _decimal(text: str) -> Decimal:
+def _decimal(text: str) -> Decimal | _Unreadable:
     try:
         number = Decimal(text)
-    except InvalidOperation as error:
-        raise _malformed(f"The number {text[:40]} is beyond what can be held.") from error
-    if abs(number.adjusted()) > _MAXIMUM_EXPONENT:
-        raise _malformed(f"The number {text[:40]} is beyond what can be held.")
+    except InvalidOperation:
+        number = None
+    if number is None or abs(number.adjusted()) > _MAXIMUM_EXPONENT:
+        return _Unreadable(f"The number {text[:40]} is beyond what can be held.")
     return number
 
 
-def _check_content(node: Any, left: int, *, texts: bool) -> None:
-    """Check the depth and, where any may be at fault, the texts."""
+def _content_faults(node: Any, location: Location, *, texts: bool) -> Iterator[tuple[Location, str]]:
+    """Find what was not read, what is nested too deeply and, where any may be at fault, texts that none can hold."""
     if isinstance(node, str):
-        if texts:
-            _check_text(node)
+        if texts and (fault := _text_fault(node)):
+            yield location, fault
+    elif isinstance(node, _Unreadable):
+        yield location, node.why
     elif isinstance(node, dict | list):
-        if left == 0:
-            raise _malformed(f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels.")
-        if isinstance(node, dict) and texts:
-            for name in node:
-                _check_text(name)
-        for child in node.values() if isinstance(node, dict) else node:
-            _check_content(child, left - 1, texts=texts)
+        if len(location) == MAXIMUM_DEPTH:
+            yield location, f"The JSON is nested deeper than {MAXIMUM_DEPTH} levels."
+            return
+        if isinstance(node, _Repeating):
+            text = f"The name {node.repeated[:64]!r} stands twice in one JSON object; which one is meant is unclear."
+            yield location, text
+        for step, child in node.items() if isinstance(node, dict) else enumerate(node):
+            if texts and isinstance(step, str) and (fault := _text_fault(step)):
+                yield location, fault
+            yield from _content_faults(child, (*location, step), texts=texts)
 
 
-def _check_text(text: str) -> None:
+def _text_fault(text: str) -> str | None:
     if found := _FORBIDDEN.search(text):
-        raise _malformed(f"A string holds the control character U+{ord(found[0]):04X}, which no FHIR string may.")
+        return f"A string holds the control character U+{ord(found[0]):04X}, which no FHIR string may."
     if not text.isascii() and _LONE_SURROGATE.search(text):
-        raise _malformed("A string holds half a surrogate pair, which is no character.")
+        return "A string holds half a surrogate pair, which is no character."
+    return None
 
 
 def _decimal_as_written(value: Any) -> orjson.Fragment:

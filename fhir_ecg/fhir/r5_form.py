@@ -27,6 +27,8 @@ _RELATIONSHIPS = {
     "narrower": "source-is-broader-than-target",
     "inexact": "related-to",
 }
+_ROLES = {"derivation": "source"}
+_CODE_SEARCHES = {"explicit": "in-compose-or-expansion"}
 
 
 class NoR5FormError(Exception):
@@ -128,7 +130,7 @@ def _capability_statement(resource: Resource) -> Resource:
 
 def _terminology_capabilities(resource: Resource) -> Resource:
     systems = [system | {"content": "complete"} for system in resource["codeSystem"]]
-    return resource | {"codeSystem": systems}
+    return resource | {"codeSystem": systems, "codeSearch": _CODE_SEARCHES[resource["codeSearch"]]}
 
 
 def _concept_map(resource: Resource) -> Resource:
@@ -189,6 +191,8 @@ def _provenance(resource: Resource) -> Resource:
     converted = _renamed(resource, {"reason": "authorization"})
     if "authorization" in converted:
         converted["authorization"] = [{"concept": concept} for concept in converted["authorization"]]
+    if "entity" in converted:
+        converted["entity"] = [each | {"role": _ROLES.get(each["role"], each["role"])} for each in converted["entity"]]
     return converted
 
 

@@ -3,10 +3,11 @@
 https://hl7.org/fhir/R4/diagnosticreport.html
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from html import escape
+from itertools import groupby
 from typing import Any, Literal, TypedDict
 
 from fhir_ecg.ecg.contradictions import RULES
@@ -27,6 +28,7 @@ UNCONFIRMED = (
     "UNCONFIRMED MACHINE READING of a 12-lead ECG. It supports a clinician and replaces none: "
     "a physician must confirm it before it is acted on."
 )
+_ITEM = "- "
 ReadStatus = Literal["partial", "preliminary"]
 MILLIONTH = Decimal("0.000001")
 """As exactly as probabilities are told."""
@@ -164,7 +166,7 @@ def _is_for_device(order: dict[str, Any]) -> bool:
 def _conclusion(prediction: Prediction, recording: Recording, warnings: Sequence[QualityFinding]) -> list[str]:
     model = prediction.model
     findings = [
-        f"- {STATEMENT_BY_CODE[f.code].display} ({f.code}): probability {f.probability:.2f}"
+        f"{_ITEM}{STATEMENT_BY_CODE[f.code].display} ({f.code}): probability {f.probability:.2f}"
         for f in prediction.findings
     ]
     lines = [
@@ -191,7 +193,13 @@ def _conclusion(prediction: Prediction, recording: Recording, warnings: Sequence
     return lines
 
 
-def narrative(lines: Iterable[str]) -> dict[str, str]:
-    """Write paragraphs as the text of a resource."""
-    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>'}
+def narrative(lines: Sequence[str]) -> dict[str, str]:
+    """Write lines as the text of a resource: the first in bold, as it says what the rest is worth; "- " is an item."""
+    first, *rest = (escape(line) for line in lines)
+    parts = [f"<p><b>{first}</b></p>"]
+    for listed, group in groupby(rest, key=lambda line: line.startswith(_ITEM)):
+        if listed:
+            parts.append(f"<ul>{''.join(f'<li>{line.removeprefix(_ITEM)}</li>' for line in group)}</ul>")
+        else:
+            parts.extend(f"<p>{line}</p>" for line in group)
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ
 from fhir_ecg.fhir.outcome import IssueType, Problem
-from fhir_ecg.fhir.repairs import NONE, Repair, offer
+from fhir_ecg.fhir.repairs import Repair, offer
 from fhir_ecg.fhir.sample_text import ParsedSamples, TokenError, TooManySamplesError, parse_samples
 from fhir_ecg.fhir.sampling import SamplingError, sampling_interval
 from fhir_ecg.fhir.voltage import MILLIVOLTS, UCUM, likely_unit, millivolts_per_unit
@@ -17,16 +17,6 @@ from fhir_ecg.fhir.voltage import MILLIVOLTS, UCUM, likely_unit, millivolts_per_
 # 8 minutes at 2000 Hz, half an hour at 500 Hz: bounds the memory that one text can take, whatever the size of a body.
 MOST_SAMPLES = 1_000_000
 _LIMITS = (("U", "upperLimit"), ("L", "lowerLimit"))
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """One decoded SampledData of one dimension."""
-
-    millivolts: NDArray[np.float64]
-    """(samples,) with nan where the data say `E`."""
-    sampling_rate: float
-    """Hz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +41,10 @@ class SampledDataError(Exception):
         self.problems = problems
 
 
-def decode_sampled_data(sampled: dict[str, Any]) -> Samples:
-    """Decode a SampledData of one dimension, R4 or R5: value = origin + factor x raw, in mV.
-
-    `U` and `L` become the stated upper and lower limit.
-
-    Raises:
-        SampledDataError: The unit is no voltage, the spacing no positive time, or the data break the pattern.
-    """
-    decoded = decode_dimensions(sampled, 1, NONE)
-    return Samples(decoded.millivolts[0], decoded.sampling_rate)
-
-
 def decode_dimensions(sampled: dict[str, Any], dimensions: int, allowed: frozenset[Repair]) -> DecodedSamples:
-    """Decode a SampledData whose points are interlaced: all dimensions of the first moment, then of the next.
+    """Decode a SampledData, R4 or R5: value = origin + factor x raw, in mV; `U` and `L` become the stated limits.
+
+    Points are interlaced: all dimensions of the first moment, then of the next.
 
     Args:
         sampled: An R4 or R5 SampledData.
@@ -72,7 +52,8 @@ def decode_dimensions(sampled: dict[str, Any], dimensions: int, allowed: frozens
         allowed: Repairs that may be applied.
 
     Raises:
-        SampledDataError: As decode_sampled_data, or the number of points does not fit the dimensions or offsets.
+        SampledDataError: The unit is no voltage, the spacing no positive time, the data break the pattern, or their
+            number does not fit the dimensions or offsets.
     """
     decoding = _Decoding(sampled, dimensions, allowed, [], [])
     decoded = decoding.run()

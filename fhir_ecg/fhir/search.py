@@ -31,13 +31,16 @@ _Choice = TypeVar("_Choice")
 
 @dataclass(frozen=True)
 class SortKey:
-    """By what matches are ordered: `_lastUpdated`, `_id` or a date parameter."""
+    """By what matches are ordered: `_lastUpdated`, `_id`, a date parameter, or when they were created."""
 
     parameter: str
     descending: bool = False
 
 
-NEWEST_FIRST = (SortKey("_lastUpdated", descending=True),)
+CREATED = "created"
+"""The moment of the first version. No parameter of the standard, so nobody can ask for this order by name."""
+NEWEST_FIRST = (SortKey(CREATED, descending=True),)
+"""It never changes: who goes from page to page meets everything once, whatever is changed meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,13 @@ CLINICIAN_ASSERTED = {
     "code": "CLINAST_AIRPT",
     "display": "Clinician Asserted from AI Reported",
 }
+SECURITY_LABEL = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+"""The extension that labels one element. https://hl7.org/fhir/uv/security-label-ds4p/inline_security_labels.html"""
+LABELLED_INSIDE = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
+    "code": "PROCESSINLINELABEL",
+    "display": "process inline security label",
+}
 EKG_STUDY = {"coding": [{"system": LOINC, "code": "11524-6", "display": "EKG study"}], "text": "ECG report"}
 ELECTROCARDIAC = {
     "coding": [
@@ -51,6 +58,7 @@ PROCEDURE = {
 READING_CONCEPTS = {
     "statement-probabilities": "Probabilities of the ECG statements",
     "read-ecg": "Read an ECG by machine",
+    "waveform-expired": "The samples were removed when their retention ended",
 }
 # HL7's AI Transparency on FHIR, 1.0.0-ballot. https://build.fhir.org/ig/HL7/aitransparency-ig/en/
 _AI = "http://hl7.org/fhir/uv/aitransparency"
@@ -78,10 +86,14 @@ SOFTWARE_IDENTIFIER_SYSTEM = f"{CANONICAL}/sid/software"
 AUDIT_CONCEPTS = {
     "retry": "A failed reading is to be tried again",
     "verify": "The audit trail was verified",
+    "adopt": "Rows that no audit entry held were taken into the audit chain",
     "replay": "Stored readings were computed again and compared",
     "agreement": "The findings of model and readers were compared",
     "patient-export": "Everything about a patient was given out",
     "store": "Something was stored that no other entry tells of",
+    "expire": "The samples, or all that was stored, of an ECG were removed when their retention ended",
+    "hold": "A legal hold was placed",
+    "release": "A legal hold was released",
     "keep-weights": "The weights of a model were kept",
     "checkpoint": "The heads of the audit chain were written down",
 }

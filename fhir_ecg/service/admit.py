@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 
-from fhir_ecg.fhir.outcome import Problem, RefusedError, UnprocessableError
+from fhir_ecg.fhir.criteria_met import is_met
+from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError, UnprocessableError
 from fhir_ecg.fhir.search import Search, parse_search
 from fhir_ecg.service.application import Application, Caller
 from fhir_ecg.store.admissions import AdmissionKey
@@ -76,13 +78,17 @@ def find_admitted(
 ) -> Found | None:
     """Find the ECG that was let in before, if one was.
 
+    Of a condition the search decides. Its key only keeps two senders at the same moment from both finding nothing:
+    where it leads to what matches no longer, it is given up.
+
     Raises:
         UnprocessableError: The sender's key belongs to other bytes.
         ConditionFailedError: Several Observations match.
     """
-    for key in keys:
-        admitted = work.admissions.find(key, moment)
-        if admitted is None:
+    # All keys are read before the search, which so sees whatever was let in under them.
+    found_by_key = [(key, admitted) for key in keys if (admitted := work.admissions.find(key, moment))]
+    for key, admitted in found_by_key:
+        if key.scope == "if-none-exist":
             continue
         replay = key.scope == "idempotency-key"
         if replay and admitted.body_sha256 != sha256(body).hexdigest():
@@ -92,7 +98,26 @@ def find_admitted(
             return found
     if condition.if_none_exist and (identity := _matching(work, condition)):
         return _existing(work, identity, replay=False)
+    for key, admitted in found_by_key:
+        work.admissions.release(key, admitted)
     return None
+
+
+def require_met(condition: Condition, observation: dict[str, Any]) -> None:
+    """Refuse an ECG that its own condition would not find: sent again, it would be stored again.
+
+    Raises:
+        MalformedError: A criterion does not hold of it.
+    """
+    for name, value in condition.if_none_exist:
+        [criterion] = _search("Observation", (name, value)).criteria
+        if is_met(criterion, observation) is False:
+            text = (
+                f"The Observation does not itself have {name[:60]}={value[:120]}, which it is to be stored under once, "
+                "so that it would be stored again each time. Name what it has, such as its identifier; or send it "
+                "without that condition."
+            )
+            raise MalformedError(Problem("business-rule", text, "Observation"))
 
 
 def _matching(work: UnitOfWork, condition: Condition) -> str | None:

@@ -35,6 +35,8 @@ class Policy:
     """While so many ECGs wait to be read, further ones are refused."""
     confirming_clients: frozenset[str]
     """Who may confirm reports; empty where every client may."""
+    auditors: frozenset[str]
+    """Who may read AuditEvents; empty where every client may."""
     worker_silence: timedelta
     """A worker that has given no sign of life for so long counts as gone."""
 

@@ -36,6 +36,10 @@ class NotTheSendersError(RefusedError):
     """The resource was written by this service, and only it may change it (HTTP 409)."""
 
 
+class HeldError(RefusedError):
+    """A legal hold keeps the ECG as it is (HTTP 409)."""
+
+
 @dataclass(frozen=True)
 class Amendment:
     """An Observation that is to replace one that was sent."""
@@ -86,6 +90,12 @@ def amend_within(work: UnitOfWork, amendment: Amendment, caller: Caller, moment:
     """Amend as a part of a transaction; see `amend`."""
     ecg, current = _sent_ecg(work, amendment.identity, amendment.if_match)
     new = r4_form(amendment.sent) | {"id": amendment.identity}
+    if work.expiries.has_expired(amendment.identity):
+        text = (
+            f"The samples of Observation/{amendment.identity} were removed when their retention ended, so that none "
+            "can be compared with them. Delete it to withdraw the ECG; its other elements stay as they are."
+        )
+        raise UnprocessableError(Problem("business-rule", text, amendment.root))
     _check(amendment, ecg, current, new)
     if _but_meta(new) == _but_meta(current.content):
         return current
@@ -108,6 +118,7 @@ def withdraw(application: Application, identity: str, caller: Caller, if_match: 
         DeletedError: It was deleted already.
         VersionConflictError: `if_match` is not its version.
         NotTheSendersError: This service wrote it.
+        HeldError: A legal hold keeps it.
     """
     try:
         with application.store.transaction() as work:
@@ -122,11 +133,22 @@ def withdraw_within(
 ) -> Version:
     """Withdraw as a part of a transaction; see `withdraw`."""
     ecg, _ = _sent_ecg(work, identity, if_match)
+    _require_release(work, ecg, identity)
     deletion = work.resources.delete("Observation", identity, moment)
     work.admissions.forget(identity)
     changed = _void(work, ecg, "withdrawn", moment)
     _audit(work, "delete", caller, [deletion, *changed], moment)
     return deletion
+
+
+def _require_release(work: UnitOfWork, ecg: Ecg, identity: str) -> None:
+    observations = [identity, *(each.content["id"] for each in ecg.observations)]
+    if work.holds.active().keeping(observations, [ecg.report.content.get("subject", {})]):
+        text = (
+            f"A legal hold keeps Observation/{identity}, so that it cannot be deleted. Ask the operator to release the "
+            "hold (`fhir-ecg retention holds` lists them), or PUT the Observation with status entered-in-error."
+        )
+        raise HeldError(Problem("business-rule", text, "Observation"))
 
 
 def cancel(application: Application, job_id: str, caller: Caller) -> bool:

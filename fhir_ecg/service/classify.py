@@ -107,11 +107,11 @@ def _write_reading(
     reading: Reading,
     moment: datetime,
 ) -> list[StoredResource]:
-    """Store the report's next version, the probabilities and the Provenance; the Device and its card once."""
+    """Store the report's next version, the probabilities and the Provenance; the Device and its card if need be."""
     model = reading.prediction.model
     card = model_card(application.model_card(), model, moment)
-    work.resources.put_once(card, moment)
-    work.resources.put_once(model_device(model, card), moment)
+    work.resources.put_shared(card, moment)
+    work.resources.put_shared(model_device(model, card), moment)
     writing: Writing = {"issued": moment, "snomed": application.policy.snomed}
     scores_id = str(uuid4())
     contents = [observation.content for observation in case.observations]

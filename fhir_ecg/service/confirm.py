@@ -1,6 +1,7 @@
 """A person confirms, edits or rejects a report."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -11,43 +12,67 @@ from fhir_ecg.fhir.document import Form, read_resource
 from fhir_ecg.fhir.outcome import Problem, RefusedError
 from fhir_ecg.service.application import Application, Caller, Policy, now
 from fhir_ecg.service.change import Ecg, VersionConflictError, locked_ecg
+from fhir_ecg.service.permission import require_permission
 from fhir_ecg.service.submit import record_refusal
 from fhir_ecg.service.task import mirror
 from fhir_ecg.store.resources import StoredResource
 from fhir_ecg.store.tables import ConfirmationRow
 from fhir_ecg.store.unit_of_work import UnitOfWork
 
+_TO_CONFIRM = ("confirm reports", "FHIR_ECG_CONFIRMING_CLIENTS")
 _ReadVerdict = Callable[[dict[str, Any]], Verdict | None]
 
 
-class NotAllowedError(RefusedError):
-    """The client may not do this (HTTP 403)."""
+class VersionRequiredError(RefusedError):
+    """The version that is to be changed must be named (HTTP 428)."""
+
+
+@dataclass(frozen=True)
+class ReportUpdate:
+    """A report that is to replace a stored one."""
+
+    identity: str
+    sent: dict[str, Any]
+    """Checked against R4's model."""
+    if_match: int | None
+    """The version that the person has read."""
 
 
 def update_report(
-    application: Application, identity: str, body: bytes, form: Form, caller: Caller, if_match: int
+    application: Application, identity: str, body: bytes, form: Form, caller: Caller, if_match: int | None
 ) -> StoredResource:
     """Replace a report by one that a person has confirmed, edited or rejected.
 
     Raises:
         NotStoredError: There is none of that id.
         NotAllowedError: The client may not confirm.
+        VersionRequiredError: `if_match` is None.
         VersionConflictError: `if_match` is not its version.
         RefusedError: It is no report, or changes what may not be changed.
     """
-
-    def verdict(current: dict[str, Any]) -> Verdict | None:
-        return verdict_of_update(current, sent, moment)
-
-    moment = now()
     try:
-        _require_permission(application.policy, caller)
-        sent = read_resource(body, form, "DiagnosticReport")
+        require_permission(caller, application.policy.confirming_clients, *_TO_CONFIRM)
+        update = ReportUpdate(identity, read_resource(body, form, "DiagnosticReport"), if_match)
         with application.store.transaction() as work:
-            return _decide(work, application.policy, identity, verdict, caller, moment, if_match)
+            return update_report_within(work, application.policy, update, caller, now())
     except RefusedError as error:
         record_refusal(application, error, caller)
         raise
+
+
+def update_report_within(
+    work: UnitOfWork, policy: Policy, update: ReportUpdate, caller: Caller, moment: datetime
+) -> StoredResource:
+    """Replace a report as a part of a transaction; see `update_report`."""
+
+    def verdict(current: dict[str, Any]) -> Verdict | None:
+        return verdict_of_update(current, update.sent, moment)
+
+    require_permission(caller, policy.confirming_clients, *_TO_CONFIRM)
+    if update.if_match is None:
+        text = 'Send If-Match with the ETag of the report that the person has read, such as W/"2".'
+        raise VersionRequiredError(Problem("required", text, "DiagnosticReport.meta.versionId"))
+    return _decide(work, policy, update.identity, verdict, caller, moment, update.if_match)
 
 
 def confirm(
@@ -66,24 +91,13 @@ def confirm(
         return verdict_of_parameters(current, document)
 
     try:
-        _require_permission(application.policy, caller)
+        require_permission(caller, application.policy.confirming_clients, *_TO_CONFIRM)
         document = read_resource(body, form, "Parameters")
         with application.store.transaction() as work:
             return _decide(work, application.policy, identity, verdict, caller, now(), if_match)
     except RefusedError as error:
         record_refusal(application, error, caller)
         raise
-
-
-def _require_permission(policy: Policy, caller: Caller) -> None:
-    # Without authorisation, which is possible on this machine alone, there is no client.
-    if caller.client is None or not policy.confirming_clients or caller.client in policy.confirming_clients:
-        return
-    text = (
-        f"The client {caller.client} may not confirm reports. The operator names those that may in "
-        "FHIR_ECG_CONFIRMING_CLIENTS."
-    )
-    raise NotAllowedError(Problem("forbidden", text))
 
 
 def _decide(
@@ -104,8 +118,8 @@ def _decide(
     if verdict is None:
         return current
     machine = _machine_version(work, current)
-    version = machine.version if machine else None
-    report = decided_report(current.content, verdict, machine_version=version, decided=moment, snomed=policy.snomed)
+    written = machine.content if machine else None
+    report = decided_report(current.content, verdict, machine=written, decided=moment, snomed=policy.snomed)
     stored = work.resources.put(report, moment)
     sources = dict.fromkeys(each.versioned_reference for each in (current, machine) if each)
     provenance = work.resources.put(

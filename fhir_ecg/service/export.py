@@ -1,18 +1,21 @@
 """Exports: begun at once, their files found piece by piece while they are asked after, and read while they are sent."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
+from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from fhir_ecg.fhir.bulk_export import ExportWanted, with_elements
+from fhir_ecg.fhir.bulk_export import ExportWanted, deletion, with_elements
+from fhir_ecg.fhir.outcome import Problem
 from fhir_ecg.fhir.parsing import parse_json, serialise
 from fhir_ecg.fhir.report import instant
+from fhir_ecg.service.admit import BusyError
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.store.audit import AuditEntry
-from fhir_ecg.store.exports import Export, ExportFile
+from fhir_ecg.store.exports import Export, ExportFile, Line
 
 MOST_OPEN = 10
 """So many exports a client may have at a time."""
@@ -22,12 +25,39 @@ _WALK_SECONDS = 2.0
 _PAGE = 50
 
 
-@dataclass(frozen=True)
-class FileContent:
-    """A file of an export, read while it is sent."""
+class Downloads:
+    """Lets so many files be read at once, since each keeps a thread until it is written."""
 
-    file: ExportFile
-    chunks: Iterator[bytes]
+    def __init__(self, places: int) -> None:
+        self._count = places
+        self._places = BoundedSemaphore(places)
+
+    def open_file(
+        self, application: Application, export: Export, wanted: ExportFile, caller: Caller
+    ) -> Iterator[bytes]:
+        """Open a file of an export; its pages are read as they are asked for, each in a transaction of its own.
+
+        Raises:
+            BusyError: So many are being read already.
+        """
+        chunks = self._in_a_place(_pages(application, export, wanted))
+        next(chunks)
+        # Versions never change: this tells for good what was given out.
+        detail = {"type": wanted.kind, "after": wanted.after, "last": wanted.last, "count": wanted.count}
+        with application.store.transaction() as work:
+            work.audit.add(_entry(export, caller, detail | ({"deleted": True} if wanted.deleted else {})), now())
+        return chunks
+
+    def _in_a_place(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Hold a place from the first chunk, which is empty, until the last was read, or nobody will."""
+        if not self._places.acquire(blocking=False):
+            text = f"{self._count} files of exports are being read at this moment, as many as are at once. Ask again."
+            raise BusyError(Problem("throttled", text))
+        try:
+            yield b""
+            yield from chunks
+        finally:
+            self._places.release()
 
 
 def begin(
@@ -97,20 +127,10 @@ def give_up(application: Application, export: Export) -> None:
         work.exports.delete(export.id)
 
 
-def open_file(application: Application, export: Export, kind: str, number: int, caller: Caller) -> FileContent | None:
-    """Open a file of an export, counted from 1 in each type; None where there is none.
-
-    Its pages are read as they are asked for, each in a transaction of its own.
-    """
-    files = [file for file in export.files if file.kind == kind]
-    if not export.complete or not 1 <= number <= len(files):
-        return None
-    file = files[number - 1]
-    # Versions never change: this tells for good what was given out.
-    detail = {"type": kind, "after": file.after, "last": file.last, "count": file.count}
-    with application.store.transaction() as work:
-        work.audit.add(_entry(export, caller, detail), now())
-    return FileContent(file, _pages(application, export, file))
+def file_of(export: Export, kind: str, number: int, *, deleted: bool) -> ExportFile | None:
+    """Find a file of an export, counted from 1 among its like; None where there is none."""
+    files = [file for file in export.files if (file.kind, file.deleted) == (kind, deleted)]
+    return files[number - 1] if export.complete and 1 <= number <= len(files) else None
 
 
 def _pages(application: Application, export: Export, file: ExportFile) -> Iterator[bytes]:
@@ -119,13 +139,15 @@ def _pages(application: Application, export: Export, file: ExportFile) -> Iterat
         with application.store.transaction(writes=False) as work:
             lines = list(work.exports.lines(export, rest, _PAGE))
         rest = replace(rest, after=lines[-1].identity) if len(lines) == _PAGE else None
-        yield b"".join(_shown(export, line.content) + b"\n" for line in lines)
+        yield b"".join(_shown(export, file, line) + b"\n" for line in lines)
 
 
-def _shown(export: Export, content: bytes) -> bytes:
+def _shown(export: Export, file: ExportFile, line: Line) -> bytes:
+    if line.content is None:
+        return serialise(deletion(file.kind, line.identity))
     if not export.elements:
-        return content
-    return serialise(with_elements(parse_json(content), export.elements))
+        return line.content
+    return serialise(with_elements(parse_json(line.content), export.elements))
 
 
 def _entry(export: Export, caller: Caller, detail: dict[str, Any]) -> AuditEntry:

@@ -57,12 +57,14 @@ def retry_job(application: Application, identity: str) -> JobView:
     """Let a failed job be tried again; its cancelled report gets a further version when it is read.
 
     Raises:
-        JobError: There is none, or it has not failed.
+        JobError: There is none, it has not failed, or its ECG has expired.
     """
     found = show_job(application, identity)
     with application.store.transaction() as work:
         if not work.jobs.retry(found.id, now()):
             raise JobError(f"The job {found.id} is {found.state}; only a failed one can be tried again.")
+        if work.expiries.has_expired(found.observation_id):
+            raise JobError(f"The samples of Observation/{found.observation_id} have expired; nothing is left to read.")
         entry = AuditEntry("retry", entities=(f"DiagnosticReport/{found.report_id}",), detail={"error": found.error})
         work.audit.add(entry, now())
     application.wake(found.id)

@@ -65,6 +65,13 @@ class PatientExport:
         with self.application.store.transaction(writes=False) as work:
             return work.find(replace(self._reports(), total="accurate")).total or 0
 
+    def is_known(self) -> bool:
+        """Tell whether a report is about the patient, or the audit trail names them, as where all has expired."""
+        if self.count_reports():
+            return True
+        with self.application.store.transaction(writes=False) as work:
+            return bool(self._events_of_patient(work))
+
     def entries(self, advance: Callable[[int], object]) -> Iterator[dict[str, Any]]:
         """Give each resource as an entry of a Bundle; `advance` is told how many reports are done."""
         seen: dict[Key, None] = {}
@@ -79,8 +86,7 @@ class PatientExport:
                             yield from self._versions(work, key)
                     advance(1)
             search = replace(search, cursor=page.next_cursor) if page.next_cursor else None
-        if seen:
-            yield from self._trail(seen)
+        yield from self._trail(seen)
 
     def record(self) -> None:
         """Leave the trace of what was given out."""
@@ -110,10 +116,13 @@ class PatientExport:
         names = [f"{kind}/{identity}" for kind, identity in seen if kind not in {"Device", "DocumentReference"}]
         with self.application.store.transaction(writes=False) as work:
             ids = work.patient_trail.ids("entity", [indexed(name) for name in names])
-            role = "patient-system" if "|" in self.patient.name else "entity"
-            ids |= work.patient_trail.ids(role, [indexed(self.patient.name)])
+            ids |= self._events_of_patient(work)
             for record in work.patient_trail.records(ids):
                 yield self._entry(audit_event(record, self.base))
+
+    def _events_of_patient(self, work: UnitOfWork) -> set[str]:
+        role = "patient-system" if "|" in self.patient.name else "entity"
+        return work.patient_trail.ids(role, [indexed(self.patient.name)])
 
     def _entry(self, resource: dict[str, Any]) -> dict[str, Any]:
         self.counts[resource["resourceType"]] += 1

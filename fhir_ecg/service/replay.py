@@ -16,7 +16,7 @@ from fhir_ecg.service.replay_material import MissingError, load_material
 from fhir_ecg.service.replay_stages import replay_stages
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.readings import Period, ReadingKey
-from fhir_ecg.store.resources import DeletedError
+from fhir_ecg.store.resources import DeletedError, ExpiredError
 from fhir_ecg.store.unit_of_work import UnitOfWork
 
 Outcome = Literal["equal", "within tolerance", "different", "impossible", "not read"]
@@ -93,9 +93,9 @@ def replay_report(application: Application, report_id: str) -> list[Replayed]:
     """Replay every reading of a report; where there was none, that is said."""
     with application.store.transaction(writes=False) as work:
         keys = work.readings.keys_of_report(report_id)
-        text = None if keys else _why_not_read(work, report_id)
-    if text is not None:
-        return [Replayed(f"DiagnosticReport/{report_id}", None, "not read", what=text)]
+        unread = None if keys else _unread(work, report_id)
+    if unread is not None:
+        return [unread]
     models = KeptModels(application)
     return [_replay(application, models, key) for key in keys]
 
@@ -160,6 +160,16 @@ def _replay(application: Application, models: KeptModels, key: ReadingKey) -> Re
         found = {"outcome": "different", "stage": comparison.stage, "what": "what is stored cannot be worked with"}
         found |= {"replayed": f"{type(error).__name__}: {error}"}
     return Replayed(f"DiagnosticReport/{report_id}", finished_at, **found, changes=tuple(comparison.changes))
+
+
+def _unread(work: UnitOfWork, report_id: str) -> Replayed:
+    """Say why there is no record of a reading: none was made, or it has expired with its case."""
+    reference = f"DiagnosticReport/{report_id}"
+    try:
+        return Replayed(reference, None, "not read", what=_why_not_read(work, report_id))
+    except ExpiredError as error:
+        text = f"the case expired on {error.version.expired_at:%Y-%m-%d}, and the record of its reading with it"
+        return Replayed(reference, None, "impossible", "record", text)
 
 
 def _why_not_read(work: UnitOfWork, report_id: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from fhir_ecg.fhir.repairs import Repair
 from fhir_ecg.service.replay_comparison import Comparison
 from fhir_ecg.store.readings import ReadingKey, Record, Submission
-from fhir_ecg.store.resources import StoredResource
+from fhir_ecg.store.resources import ExpiredError, StoredResource
 from fhir_ecg.store.tables import PredictionRow
 from fhir_ecg.store.unit_of_work import UnitOfWork
 
@@ -93,7 +93,8 @@ def _submission(work: UnitOfWork, read: _VersionRead, comparison: Comparison) ->
     submission = work.readings.submission(read.identity, read.version)
     if submission is None or submission.body is None:
         reference = f"Observation/{read.identity}/_history/{read.version}"
-        raise MissingError(f"the bytes that {reference} was sent in are not stored any more")
+        when = f": they expired on {submission.expired_at:%Y-%m-%d}" if submission and submission.expired_at else ""
+        raise MissingError(f"the bytes that {reference} was sent in are not stored any more{when}")
     digest = sha256(submission.body).hexdigest()
     comparison.equal(f"SHA-256 of the bytes of submission {submission.id}", submission.sha256, digest)
     if read.recorded is not None:
@@ -122,7 +123,10 @@ def _scores(work: UnitOfWork, record: Record, report: StoredResource) -> StoredR
 
 
 def _version(work: UnitOfWork, kind: str, identity: str, version: int | None) -> StoredResource:
-    stored = None if version is None else work.resources.get(kind, identity, version)
+    try:
+        stored = None if version is None else work.resources.get(kind, identity, version)
+    except ExpiredError as error:
+        raise MissingError(f"{error} on {error.version.expired_at:%Y-%m-%d}") from error
     if stored is None:
         raise MissingError(f"{kind}/{identity}/_history/{version} is not stored any more")
     return stored

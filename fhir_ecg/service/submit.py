@@ -15,9 +15,10 @@ from fhir_ecg.fhir.outcome import Problem, RefusedError
 from fhir_ecg.fhir.plausibility import check_plausibility
 from fhir_ecg.fhir.release import r4_form
 from fhir_ecg.fhir.report import registered_report
-from fhir_ecg.service.admit import BusyError, Condition, admission_keys, find_admitted, require_room
+from fhir_ecg.service.admit import BusyError, Condition, admission_keys, find_admitted, require_met, require_room
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.store.admissions import Admitted, AdmittedMeanwhileError
+from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.resources import StoredResource
 from fhir_ecg.store.unit_of_work import UnitOfWork
 
@@ -50,7 +51,7 @@ def submit(
     condition = condition or Condition()
     try:
         sent, form = read_observation(body, form)
-        check_plausibility(read_joined([Sent(sent)], application.policy.repairs), "Observation")
+        check_plausibility(read_joined([Sent(sent, form.root)], application.policy.repairs), form.root)
         accepted, job_id = _admit_or_find(application, body, sent, form, caller, condition)
     except RefusedError as error:
         record_refusal(application, error, caller)
@@ -88,8 +89,9 @@ def _admit(
             there = [found.observation, found.report]
             work.audit.add(caller.entry("create", there, {"existed": True}), moment)
             return Accepted(found.observation, found.report, existed=not found.replay), None
-        require_room(application, work)
         observation = r4_form(sent) | {"id": str(uuid4())}
+        require_met(condition, observation)
+        require_room(application, work)
         for key in keys:
             work.admissions.add(key, Admitted(observation["id"], sha256(body).hexdigest()), moment)
         submission = work.add_submission(body, form.media_type, caller.client, moment)
@@ -132,8 +134,12 @@ def register(
 
 
 def record_refusal(application: Application, error: RefusedError, caller: Caller) -> None:
-    """Leave a trace of what was refused: the codes and elements, none of its content."""
-    problems = [{"code": problem.code, "expression": problem.expression} for problem in error.problems]
-    entry = caller.entry("refuse", detail={"problems": problems}, outcome="failure")
+    """Leave a trace of what was refused."""
     with application.store.transaction() as work:
-        work.audit.add(entry, now())
+        work.audit.add(refusal_entry(error, caller), now())
+
+
+def refusal_entry(error: RefusedError, caller: Caller) -> AuditEntry:
+    """Say what was refused: the codes and elements, none of its content."""
+    problems = [{"code": problem.code, "expression": problem.expression} for problem in error.problems]
+    return caller.entry("refuse", detail={"problems": problems}, outcome="failure")

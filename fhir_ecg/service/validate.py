@@ -7,7 +7,7 @@ from typing import Any
 
 from fhir_ecg.ecg.quality import CLASSIFIED_SECONDS, quality_findings, quality_warnings
 from fhir_ecg.ecg.recording import Recording
-from fhir_ecg.fhir.document import Form, check_release, read_document
+from fhir_ecg.fhir.document import Form, check_release, read_document, rooted
 from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError
 from fhir_ecg.fhir.parameters import resource_and_values
@@ -37,6 +37,8 @@ class Question:
     profile: str | None
     problems: tuple[Problem, ...] = ()
     """What kept the resource from being read."""
+    root: str = "Observation"
+    """FHIRPath of the resource in what was sent."""
 
 
 def read_question(body: bytes, form: Form, query: dict[str, str]) -> Question:
@@ -52,19 +54,19 @@ def read_question(body: bytes, form: Form, query: dict[str, str]) -> Question:
     """
     resource: dict[str, Any] | None = None
     problems: tuple[Problem, ...] = ()
-    values = dict(query)
+    values, root = dict(query), "Observation"
     if body:
         if form.syntax == "xml":
             xml_document(body)
         try:
-            resource = read_document(body, form)
+            resource = read_document(body, form, None)
         except MalformedError as error:
             if form.syntax == "json":
                 raise
             problems = error.problems
         if resource and resource.get("resourceType") == "Parameters":
             given = resource_and_values(resource, _PARAMETER, _VALUES)
-            resource, values = given.resource, values | given.values
+            resource, values, root = given.resource, values | given.values, given.place
     if unknown := values.keys() - set(_VALUES):
         text = f"There is no parameter {min(unknown)[:60]!r} here; there are {', '.join(_VALUES)}."
         raise MalformedError(Problem("not-supported", text))
@@ -73,7 +75,7 @@ def read_question(body: bytes, form: Form, query: dict[str, str]) -> Question:
         raise MalformedError(Problem("code-invalid", f"The mode {mode[:40]!r} is none of {', '.join(MODES)}."))
     if resource is None and not problems and mode != "delete":
         raise MalformedError(Problem("required", "Send the Observation that is to be validated.", "Observation"))
-    return Question(resource, form, mode, values.get("profile"), problems)
+    return Question(resource, form, mode, values.get("profile"), problems, root)
 
 
 def validate(
@@ -96,7 +98,7 @@ def validate(
         MalformedError: What would be changed or deleted is not named.
     """
     if question.mode in _CHANGES:
-        identity = identity or _own_id(question.resource)
+        identity = identity or _own_id(question)
     problems = [*_profile_problems(question.profile), *question.problems]
     told: list[Problem] = []
     if not problems:
@@ -113,15 +115,16 @@ def _told(application: Application, question: Question, caller: Caller, identity
         _undone(application, lambda work: withdraw_within(work, identity or "", caller, now()))
         text = f"Observation/{identity} would be deleted, and its report ended."
         return [Problem("informational", text, severity="information")]
-    resource = question.resource or {}
-    release = check_release(resource, question.form)
+    resource, root = question.resource or {}, question.root
+    with rooted(root):
+        release = check_release(resource, question.form)
     if question.mode == "update":
-        amendment = Amendment(identity or "", resource, question.form.with_release(release), b"")
+        amendment = Amendment(identity or "", resource, question.form.with_release(release), b"", root=root)
         _undone(application, lambda work: amend_within(work, amendment, caller, now()))
         text = f"Observation/{identity} would be replaced. Its waveform stays."
         return [Problem("informational", text, severity="information")]
-    recording = read_joined([Sent(resource)], application.policy.repairs)
-    check_plausibility(recording, "Observation")
+    recording = read_joined([Sent(resource, root)], application.policy.repairs)
+    check_plausibility(recording, root)
     return [_taken(recording), *_signal(recording)]
 
 
@@ -136,11 +139,11 @@ class _UndoneError(Exception):
     """Rolls a transaction back."""
 
 
-def _own_id(resource: dict[str, Any] | None) -> str:
-    identity = (resource or {}).get("id")
+def _own_id(question: Question) -> str:
+    identity = (question.resource or {}).get("id")
     if not isinstance(identity, str):
         text = "Name what would be changed in the address, as Observation/[id]/$validate, or give the resource its id."
-        raise MalformedError(Problem("required", text, "Observation.id"))
+        raise MalformedError(Problem("required", text, f"{question.root}.id"))
     return identity
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from fhir_ecg.service.application import Application, now
+from fhir_ecg.store.adoption import Adopted
 from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.verification.finding import Finding
 from fhir_ecg.store.verification.lanes import Head
@@ -40,6 +41,8 @@ class Verified:
 
     findings: int
     state: State
+    adopted: tuple[Adopted, ...]
+    """The rows that operators have taken into the chain: from then on alone it is known that they did not change."""
 
 
 def verify(
@@ -66,8 +69,9 @@ def verify(
     if checkpoint:
         detail["checkpoint"] = {str(lane): list(head) for lane, head in checkpoint.items()}
     with application.store.transaction() as work:
+        adopted = tuple(work.adoption.earlier())
         work.audit.add(AuditEntry("verify", "failure" if found else "success", detail=detail), now())
-    return Verified(found, state)
+    return Verified(found, state, adopted)
 
 
 def make_checkpoint(application: Application, private_pem: bytes) -> tuple[bytes, bytes]:

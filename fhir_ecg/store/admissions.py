@@ -48,7 +48,8 @@ class Admissions:
 
     def find(self, key: AdmissionKey, moment: datetime) -> Admitted | None:
         """Find what was let in under a key that has not expired."""
-        row = self._session.get(AdmissionRow, (key.scope, key.key_sha256))
+        wanted = select(AdmissionRow.observation_id, AdmissionRow.body_sha256, AdmissionRow.expires_at)
+        row = self._session.execute(wanted.where(*_of(key))).one_or_none()
         if row is None or (row.expires_at is not None and row.expires_at <= moment):
             return None
         return Admitted(row.observation_id, row.body_sha256)
@@ -59,17 +60,17 @@ class Admissions:
         Raises:
             AdmittedMeanwhileError: Another was let in since `find`; the transaction must be given up.
         """
-        self._remove(
-            AdmissionRow.scope == key.scope,
-            AdmissionRow.key_sha256 == key.key_sha256,
-            AdmissionRow.expires_at <= moment,
-        )
+        self._remove(*_of(key), AdmissionRow.expires_at <= moment)
         values = {"scope": key.scope, "key_sha256": key.key_sha256, "expires_at": key.expires_at, "admitted_at": moment}
         try:
             self._session.add(AdmissionRow(**values, **vars(admitted)))
             self._session.flush()
         except IntegrityError as error:
             raise AdmittedMeanwhileError from error
+
+    def release(self, key: AdmissionKey, admitted: Admitted) -> None:
+        """Let another in under a key, unless another was let in under it since `find`."""
+        self._remove(*_of(key), AdmissionRow.observation_id == admitted.observation_id)
 
     def forget(self, observation_id: str) -> None:
         """Let the ECG of a deleted Observation in again."""
@@ -80,3 +81,7 @@ class Admissions:
         for row in self._session.scalars(select(AdmissionRow).where(*which).with_for_update()):
             self._session.delete(row)
         self._session.flush()
+
+
+def _of(key: AdmissionKey) -> tuple[ColumnElement[bool], ...]:
+    return AdmissionRow.scope == key.scope, AdmissionRow.key_sha256 == key.key_sha256

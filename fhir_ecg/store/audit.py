@@ -1,5 +1,6 @@
 """The audit trail: written in the transaction of what it records, never changed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -33,10 +34,17 @@ class AuditTrail:
         self._session = session
         self._entries: list[dict[str, Any]] = []
 
-    def add(self, entry: AuditEntry, moment: datetime) -> None:
-        """Record an entry; it is written at the end of the transaction."""
+    def add(self, entry: AuditEntry, moment: datetime, adopted: Mapping[str, str] | None = None) -> None:
+        """Record an entry; it is written at the end of the transaction.
+
+        Args:
+            entry: What was done.
+            moment: When.
+            adopted: The digests, by name, of rows that the transaction has not written and that the entry is to hold.
+        """
         columns = vars(entry) | {"entities": list(entry.entities)}
-        self._entries.append({"id": str(uuid4()), "recorded": moment, "digests": None} | columns)
+        held = dict(adopted) if adopted else None
+        self._entries.append({"id": str(uuid4()), "recorded": moment, "digests": held} | columns)
 
     def close(self) -> None:
         """Write the entries as the transaction's last act, with the digests of all that it wrote.
@@ -47,7 +55,8 @@ class AuditTrail:
         if digests and not self._entries:
             self.add(AuditEntry("store"), datetime.now(UTC))
         if self._entries:
-            self._entries[0]["digests"] = digests or None
+            first = self._entries[0]
+            first["digests"] = (first["digests"] or {}) | digests or None
             write_audit_index(self._session, self._entries)
             append(self._session, self._entries)
             self._entries = []

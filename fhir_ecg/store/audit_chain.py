@@ -22,6 +22,7 @@ from fhir_ecg.store.tables import (
     CancellationRow,
     ConfirmationRow,
     JobRow,
+    LegalHoldRow,
     PredictionRow,
     ResourceVersionRow,
     SubmissionRow,
@@ -40,7 +41,7 @@ class Evidence:
 
     table: type[Base]
     key: Callable[[Any], str]
-    """What the chain calls a row."""
+    """What the chain calls a row; one that has expired, or was released, has another name than before."""
     moment: str
     """The column that says when a row was written."""
     columns: tuple[str, ...]
@@ -72,13 +73,23 @@ _PUT_FORWARD = (
     .values(position=bindparam("position"), head=bindparam("head"))
 )
 
+
+def _expired(row: SubmissionRow | ResourceVersionRow) -> str:
+    return "" if row.expired_at is None else "/expired"
+
+
 EVIDENCE: dict[type[Base], Evidence] = {
     each.table: each
     for each in (
-        Evidence(SubmissionRow, lambda row: f"submission/{row.id}", "received_at", _all_columns(SubmissionRow)),
+        Evidence(
+            SubmissionRow,
+            lambda row: f"submission/{row.id}{_expired(row)}",
+            "received_at",
+            _all_columns(SubmissionRow),
+        ),
         Evidence(
             ResourceVersionRow,
-            lambda row: f"{row.type}/{row.id}/_history/{row.version}",
+            lambda row: f"{row.type}/{row.id}/_history/{row.version}{_expired(row)}",
             "last_updated",
             _all_columns(ResourceVersionRow),
         ),
@@ -97,6 +108,12 @@ EVIDENCE: dict[type[Base], Evidence] = {
             lambda row: f"admission/{row.scope}/{row.key_sha256}/{row.observation_id}",
             "admitted_at",
             _all_columns(AdmissionRow),
+        ),
+        Evidence(
+            LegalHoldRow,
+            lambda row: f"legal_hold/{row.id}{'' if row.released_at is None else '/released'}",
+            "placed_at",
+            _all_columns(LegalHoldRow),
         ),
     )
 }
@@ -151,17 +168,32 @@ def _note_removed(session: Session, row: Any) -> None:
         session.info.setdefault("removed", []).append(row)
 
 
+def change(session: Session, row: Any, **values: Any) -> None:
+    """Give a stored row of evidence another state, under another name: the chain holds the old one as removed.
+
+    So it does not matter in what order the entries of different lanes are read.
+    """
+    name = EVIDENCE[type(row)].key
+    before = name(row)
+    for column, value in values.items():
+        setattr(row, column, value)
+    if name(row) == before:
+        raise ValueError(f"{before} would be changed under its own name")
+    session.info.setdefault("replaced", []).append(before)
+    session.info.setdefault("written", []).append(row)
+
+
 def evidence_of(session: Session) -> dict[str, str | None]:
     """List what a transaction wrote: the digest of each row by its name, None for one that it removed."""
     session.flush()
-    found: dict[str, str | None] = {}
+    found: dict[str, str | None] = dict.fromkeys(session.info.pop("replaced", ()))
     # What a savepoint took back is neither persistent nor deleted any more.
     for row in session.info.pop("removed", ()):
         if inspect(row).deleted:
             found[EVIDENCE[type(row)].key(row)] = None
     for row in session.info.pop("written", ()):
         if inspect(row).persistent:
-            known = {"body": row.sha256} if isinstance(row, SubmissionRow) else {}
+            known = {"body": row.sha256} if isinstance(row, SubmissionRow) and row.expired_at is None else {}
             found[EVIDENCE[type(row)].key(row)] = digest_of_row(row, **known)
     return found
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.store.resources import Resources
 from fhir_ecg.store.tables import ExportRow, ResourceRow, ResourceVersionRow
 
-# A file has about 100 MB at most: an Observation that holds an ECG has some 100 kB, others a tenth of that.
-_MOST_IN_A_FILE = {"Observation": 1_000}
+# A file has some 25 MB at most, since what its reader has not yet taken waits on disk: an Observation that holds an ECG
+# has some 100 kB, others, and deletions, less.
+_MOST_IN_A_FILE = {"Observation": 250}
 _MOST_IN_OTHER_FILES = 10_000
 # So many are walked by in one transaction.
 _STRIDE = 10_000
@@ -21,7 +22,7 @@ _STRIDE = 10_000
 
 @dataclass(frozen=True)
 class ExportFile:
-    """A part of an export: the resources of a type from one id to another."""
+    """A part of an export: the resources of a type from one id to another, or the deletions among them."""
 
     kind: str
     after: str
@@ -29,6 +30,8 @@ class ExportFile:
     last: str
     """The id with which it ends."""
     count: int
+    deleted: bool = False
+    """Whether it lists what was deleted, not what is there."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,10 @@ class Export:
 
 @dataclass(frozen=True)
 class Line:
-    """One resource of a file: as JSON."""
+    """One resource of a file: as JSON; without content where it was deleted."""
 
     identity: str
-    content: bytes
+    content: bytes | None
 
 
 class Exports:
@@ -104,43 +107,48 @@ class Exports:
         return bool(result.rowcount)
 
     def walk(self, export: Export) -> Export:
-        """Walk through the next piece of the store, in the order of the primary key."""
+        """Walk through the next piece of the store, in the order of the primary key.
+
+        What was deleted is told to who knows an earlier state, so only where `since` is given.
+        """
         kind = export.kind
         if kind is None:
             return export
-        most = _MOST_IN_A_FILE.get(kind, _MOST_IN_OTHER_FILES)
-        stride = min(most, _STRIDE)
+        stride = min(_most(kind, deleted=False), _STRIDE)
         ids = select(ResourceRow.id).where(ResourceRow.type == kind, ResourceRow.id > export.after)
         piece = ids.order_by(ResourceRow.id).limit(stride).subquery()
         passed, last = self._session.execute(select(func.count(), func.max(piece.c.id))).one()
         if not passed:
             rest = export.kinds[export.kinds.index(kind) + 1 :]
             return replace(export, steps=export.steps + 1, kind=rest[0] if rest else None, after="")
-        piece_of_file = ExportFile(kind, export.after, last, 0)
-        counted = select(func.count()).select_from(ResourceVersionRow).where(*_belongs(export, piece_of_file))
-        found = replace(piece_of_file, count=self._session.scalar(counted) or 0)
-        return replace(
-            export,
-            steps=export.steps + 1,
-            walked=export.walked + passed,
-            after=last,
-            files=_joined(export.files, found, most),
-        )
+        files = export.files
+        for deleted in (False, True) if export.since is not None else (False,):
+            part = ExportFile(kind, export.after, last, 0, deleted)
+            counted = select(func.count()).select_from(ResourceVersionRow).where(*_belongs(export, part))
+            files = _joined(files, replace(part, count=self._session.scalar(counted) or 0))
+        return replace(export, steps=export.steps + 1, walked=export.walked + passed, after=last, files=files)
 
     def lines(self, export: Export, file: ExportFile, limit: int) -> Iterator[Line]:
         """Read resources of a file, from its beginning up to a limit, in the order of ids."""
         wanted = select(ResourceVersionRow).where(*_belongs(export, file))
         for row in self._session.scalars(wanted.order_by(ResourceVersionRow.id).limit(limit)):
-            yield Line(row.id, row.content or serialise(self._resources.stored(row).content))
+            content = None if file.deleted else row.content or serialise(self._resources.stored(row).content)
+            yield Line(row.id, content)
 
 
-def _joined(files: tuple[ExportFile, ...], found: ExportFile, most: int) -> tuple[ExportFile, ...]:
-    """Add a piece to the last file where that has room, so that few resources among many are no many files."""
+def _most(kind: str, *, deleted: bool) -> int:
+    return _MOST_IN_OTHER_FILES if deleted else _MOST_IN_A_FILE.get(kind, _MOST_IN_OTHER_FILES)
+
+
+def _joined(files: tuple[ExportFile, ...], found: ExportFile) -> tuple[ExportFile, ...]:
+    """Add a piece to the last file of its like where that has room, so that few resources among many are one file."""
     if not found.count:
         return files
-    if files and files[-1].kind == found.kind and files[-1].count + found.count <= most:
-        joined = replace(files[-1], last=found.last, count=files[-1].count + found.count)
-        return (*files[:-1], joined)
+    like = [number for number, file in enumerate(files) if (file.kind, file.deleted) == (found.kind, found.deleted)]
+    if like and files[like[-1]].count + found.count <= _most(found.kind, deleted=found.deleted):
+        last = files[like[-1]]
+        joined = replace(last, last=found.last, count=last.count + found.count)
+        return (*files[: like[-1]], joined, *files[like[-1] + 1 :])
     return (*files, found)
 
 
@@ -157,7 +165,7 @@ def _belongs(export: Export, file: ExportFile) -> list[ColumnElement[bool]]:
         row.id <= file.last,
         row.last_updated <= export.as_of,
         ~replaced,
-        ~row.deleted,
+        row.deleted.is_(True) if file.deleted else and_(~row.deleted, row.expired_at.is_(None)),
     ]
     if export.since is not None:
         clauses.append(row.last_updated > export.since)

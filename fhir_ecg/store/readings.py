@@ -36,7 +36,8 @@ class Submission:
     media_type: str
     sha256: str
     body: bytes | None
-    """None where they are no longer kept."""
+    """None where they have expired."""
+    expired_at: datetime | None
 
 
 class Readings:
@@ -109,7 +110,7 @@ class Readings:
             )
         )
         row = self._session.scalars(wanted).one_or_none()
-        return None if row is None else Submission(row.id, row.media_type, row.sha256, row.body)
+        return None if row is None else _submission(row)
 
     def version_at(self, kind: str, identity: str, moment: datetime) -> int | None:
         """Tell which version of a resource was current at a moment."""
@@ -119,6 +120,10 @@ class Readings:
             ResourceVersionRow.last_updated <= moment,
         )
         return self._session.scalar(wanted)
+
+
+def _submission(row: SubmissionRow) -> Submission:
+    return Submission(row.id, row.media_type, row.sha256, None if row.expired_at else row.body, row.expired_at)
 
 
 def _within(table: type[Record], period: Period) -> list[ColumnElement[bool]]:

@@ -46,6 +46,7 @@ class Version:
     version: int
     last_updated: datetime
     content: dict[str, Any] | None
+    expired_at: datetime | None = None
 
     @property
     def versioned_reference(self) -> str:
@@ -59,6 +60,15 @@ class DeletedError(Exception):
     def __init__(self, version: Version) -> None:
         super().__init__(f"{version.kind}/{version.identity} was deleted")
         self.version = version
+
+
+class ExpiredError(DeletedError):
+    """The content of the version was removed when its retention ended; `has_current` where a later one can be read."""
+
+    def __init__(self, version: Version, *, has_current: bool) -> None:
+        super().__init__(version)
+        self.args = (f"{version.versioned_reference} has expired",)
+        self.has_current = has_current
 
 
 HistoryKey = tuple[datetime, str, str, int]
@@ -132,6 +142,7 @@ class Resources:
 
         Raises:
             DeletedError: That version is a deletion.
+            ExpiredError: It has expired.
         """
         if version is None:
             current = self._session.get(
@@ -141,8 +152,11 @@ class Resources:
                 return None
             version = current.version
         row = self._session.get(ResourceVersionRow, (kind, identity, version))
+        if row is not None and row.expired_at is not None:
+            current = self._session.get(ResourceRow, (kind, identity))
+            raise ExpiredError(self._version(row), has_current=current is not None and not current.deleted)
         if row is not None and row.deleted:
-            raise DeletedError(Version(kind, identity, version, row.last_updated, None))
+            raise DeletedError(self._version(row))
         return None if row is None else self.stored(row)
 
     def get_many(self, kind: str, identities: Sequence[str]) -> list[StoredResource]:
@@ -173,17 +187,24 @@ class Resources:
         )
         return bool(self._session.scalar(select(sent)))
 
-    def delete(self, kind: str, identity: str, moment: datetime) -> Version:
+    def delete(self, kind: str, identity: str, moment: datetime, *, expired: bool = False) -> Version:
         """End a resource by a version without content; its earlier versions stay."""
         row = self._next_version(kind, identity, moment)
         row.deleted = True
-        version = ResourceVersionRow(type=kind, id=identity, version=row.version, last_updated=moment, deleted=True)
+        version = ResourceVersionRow(
+            type=kind,
+            id=identity,
+            version=row.version,
+            last_updated=moment,
+            deleted=True,
+            expired_at=moment if expired else None,
+        )
         self._session.add(version)
         clear_index(self._session, kind, identity)
-        return Version(kind, identity, row.version, moment, None)
+        return self._version(version)
 
     def history(self, wanted: HistoryWanted) -> HistoryPage:
-        """List versions, the newest first."""
+        """List versions, the newest first; of those that have expired, only a deletion."""
         key = (
             ResourceVersionRow.last_updated,
             ResourceVersionRow.type,
@@ -201,38 +222,58 @@ class Resources:
         total = self._session.scalar(select(func.count()).select_from(some)) or 0
         last = rows[-1] if more else None
         return HistoryPage(
-            [Version(row.type, row.id, row.version, row.last_updated, self._content(row)) for row in rows],
+            [self._version(row) for row in rows],
             total if total <= MOST_COUNTED else None,
             (last.last_updated, last.type, last.id, last.version) if last else None,
         )
 
-    def _content(self, row: ResourceVersionRow) -> dict[str, Any] | None:
-        return None if row.deleted else self.stored(row).content
+    def _version(self, row: ResourceVersionRow) -> Version:
+        content = None if row.deleted or row.expired_at is not None else self.stored(row).content
+        return Version(row.type, row.id, row.version, row.last_updated, content, row.expired_at)
 
     def _next_version(self, kind: str, identity: str, moment: datetime) -> ResourceRow:
         # Locked, so that of two changes at once the second comes after the first.
         row = self._session.get(ResourceRow, (kind, identity), with_for_update=True, populate_existing=True)
         if row is None:
-            row = ResourceRow(type=kind, id=identity, version=0)
+            row = ResourceRow(type=kind, id=identity, version=0, created=moment)
             self._session.add(row)
         row.version += 1
         row.last_updated = moment
         row.index_version = INDEX_VERSION
         return row
 
-    def put_once(self, resource: dict[str, Any], moment: datetime) -> None:
-        """Store a resource that is the same whoever writes it, unless it is there; another may write it just now."""
+    def put_shared(self, resource: dict[str, Any], moment: datetime) -> None:
+        """Store a resource that all processes of a version write alike, unless it was written so; others may do so now.
+
+        What an older version wrote gets a next version. One that is of earlier is not written again: processes of two
+        versions side by side would else replace each other's at every turn.
+        """
         kind, identity = resource["resourceType"], resource["id"]
-        if self._session.get(ResourceRow, (kind, identity)) is not None:
+        if self._session.get(ResourceRow, (kind, identity)) is None:
+            # The primary key decides who is first: whoever inserts the row, before its first version.
+            with suppress(IntegrityError), self._session.begin_nested():
+                row = ResourceRow(type=kind, id=identity, version=0, created=moment, last_updated=moment)
+                self._session.add(row)
+                self._session.flush()
+                self.put(resource, moment)
+                return
+        if self._was_written(resource):
             return
-        # The primary key decides who is first: whoever inserts the row, before its first version.
-        with suppress(IntegrityError), self._session.begin_nested():
-            self._session.add(ResourceRow(type=kind, id=identity, version=0, last_updated=moment))
-            self._session.flush()
+        self._session.get(ResourceRow, (kind, identity), with_for_update=True, populate_existing=True)
+        if not self._was_written(resource):
             self.put(resource, moment)
 
+    def _was_written(self, resource: dict[str, Any]) -> bool:
+        """Tell whether a version of a resource has this content, whenever it was written."""
+        kind, identity = resource["resourceType"], resource["id"]
+        wanted = parse_json(serialise(_timeless(resource)))
+        same = (ResourceVersionRow.type == kind, ResourceVersionRow.id == identity)
+        newest_first = select(ResourceVersionRow.content).where(*same).order_by(ResourceVersionRow.version.desc())
+        contents = self._session.scalars(newest_first)
+        return any(content is not None and _timeless(parse_json(content)) == wanted for content in contents)
+
     def stored(self, row: ResourceVersionRow) -> StoredResource:
-        """Render a version that is no deletion."""
+        """Render a version that is no deletion and has not expired."""
         if row.content is not None:
             content = parse_json(row.content)
         else:
@@ -242,7 +283,9 @@ class Resources:
 
 
 def _history_clauses(wanted: HistoryWanted) -> list[ColumnElement[bool]]:
-    clauses: list[ColumnElement[bool]] = [ResourceVersionRow.type.in_(wanted.kinds)]
+    # In a history Bundle, what is no deletion has a resource: bdl-3 of R5.
+    kept = ResourceVersionRow.expired_at.is_(None) | ResourceVersionRow.deleted
+    clauses: list[ColumnElement[bool]] = [ResourceVersionRow.type.in_(wanted.kinds), kept]
     if wanted.identity is not None:
         clauses.append(ResourceVersionRow.id == wanted.identity)
     if wanted.since is not None:
@@ -254,6 +297,12 @@ def _history_clauses(wanted: HistoryWanted) -> list[ColumnElement[bool]]:
         replaced = and_(same, later.version == ResourceVersionRow.version + 1, later.last_updated <= low)
         clauses += [ResourceVersionRow.last_updated < high, ~exists().where(replaced)]
     return clauses
+
+
+def _timeless(resource: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what says when a resource was written."""
+    meta = {name: value for name, value in resource.get("meta", {}).items() if name not in {"versionId", "lastUpdated"}}
+    return {name: value for name, value in resource.items() if name not in {"meta", "date"}} | {"meta": meta}
 
 
 def _render(resource: dict[str, Any], identity: str, version: int, moment: datetime) -> dict[str, Any]:

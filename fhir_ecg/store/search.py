@@ -16,11 +16,9 @@ from fhir_ecg.store.search_clauses import chained_through, low_bounds, matching,
 from fhir_ecg.store.search_order import (
     Place,
     Walk,
-    in_order,
-    is_after,
-    places,
     read_cursor,
     walk,
+    walk_through,
     with_id,
     write_cursor,
 )
@@ -64,9 +62,8 @@ def find(session: Session, search: Search) -> Page:
     wanted = search.count + 1
     total: int | None = None
     if driver.criterion is not None and driver.count <= MOST_COUNTED:
-        gathered = _gather(session, search, driver.criterion, MOST_COUNTED)
-        total = len(gathered)
-        found = [place for place in gathered if after is None or is_after(place, after, keys)][:wanted]
+        gathered, total = _gather(session, search, driver.criterion, after, MOST_COUNTED)
+        found = gathered[:wanted]
     else:
         found = _walk(session, search, walk(search.resource_type, keys), after, wanted)
         if not search.criteria and driver.count <= MOST_COUNTED:
@@ -115,17 +112,19 @@ def _written(number: int) -> ColumnElement[int]:
     return literal_column(str(number))
 
 
-def _gather(session: Session, search: Search, criterion: Criterion, most: int) -> list[Place]:
-    """List all matches in order, by way of the one criterion."""
-    keys = with_id(search.sort)
+def _gather(
+    session: Session, search: Search, criterion: Criterion, after: Place | None, most: int
+) -> tuple[list[Place], int]:
+    """List the matches after a place in order, and count all, by way of the one criterion."""
     listed = matching(criterion, search.resource_type, most)
     if listed is None:
         raise TypeError(f"{criterion} cannot be listed")
     ids = select(listed.limit(_written(most + 1)).subquery().c[0]).distinct().subquery()
-    selected, identity = places(ids, search.resource_type, keys)
-    others = [other for other in search.criteria if other is not criterion]
-    selected = selected.where(*(probe(other, search.resource_type, identity) for other in others))
-    return in_order([tuple(row) for row in session.execute(selected)], keys)
+    way = walk_through(ids, search.resource_type, with_id(search.sort))
+    tests = [probe(other, search.resource_type, way.identity) for other in search.criteria if other is not criterion]
+    is_next = literal(True) if after is None else way.after(after)
+    rows = session.execute(way.select.where(*tests).add_columns(is_next)).all()
+    return [tuple(row[:-1]) for row in rows if row[-1]], len(rows)
 
 
 def _walk(session: Session, search: Search, way: Walk, after: Place | None, wanted: int) -> list[Place]:
@@ -143,8 +142,7 @@ def _walk(session: Session, search: Search, way: Walk, after: Place | None, want
         return found
     driver = _driver(session, search, _MOST_GATHERED)
     if driver.criterion is not None and driver.count <= _MOST_GATHERED:
-        gathered = _gather(session, search, driver.criterion, _MOST_GATHERED)
-        return [place for place in gathered if after is None or is_after(place, after, way.keys)][:wanted]
+        return _gather(session, search, driver.criterion, after, _MOST_GATHERED)[0][:wanted]
     return [tuple(row) for row in session.execute(matches)]
 
 
@@ -173,7 +171,7 @@ def _count_all(session: Session, search: Search) -> int:
         clauses = (ResourceRow.type == resource_type, ResourceRow.deleted.is_(False), *tests)
         return session.scalar(everything.where(*clauses)) or 0
     ids = select(listed.subquery().c[0]).distinct().subquery()
-    # By way of their places: what is referred to need not be stored.
-    found, identity = places(ids, resource_type, (SortKey("_id"),))
-    others = [probe(other, resource_type, identity) for other in search.criteria if other is not driver.criterion]
-    return session.scalar(select(func.count()).select_from(found.where(*others).subquery())) or 0
+    # By way of the resources: what is referred to need not be stored.
+    way = walk_through(ids, resource_type, (SortKey("_id"),))
+    tests = [probe(other, resource_type, way.identity) for other in search.criteria if other is not driver.criterion]
+    return session.scalar(select(func.count()).select_from(way.select.where(*tests).subquery())) or 0

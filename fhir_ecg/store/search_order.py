@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
@@ -14,7 +13,7 @@ from sqlalchemy.orm import aliased
 
 from fhir_ecg.fhir.dates import EARLIEST
 from fhir_ecg.fhir.outcome import MalformedError, Problem
-from fhir_ecg.fhir.search import CURSOR, SortKey
+from fhir_ecg.fhir.search import CREATED, CURSOR, SortKey
 from fhir_ecg.store.base import UtcDateTime
 from fhir_ecg.store.search_tables import SortRow
 from fhir_ecg.store.tables import ResourceRow
@@ -22,6 +21,7 @@ from fhir_ecg.store.tables import ResourceRow
 Place = tuple[Any, ...]
 """The values of the sort keys of one resource; the last one is its id."""
 
+_OF_RESOURCE = {"_id": "id", "_lastUpdated": "last_updated", CREATED: "created"}
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _LONGEST_CURSOR = 1000
 
@@ -34,24 +34,12 @@ def with_id(sort: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
     return (*sort, SortKey("_id", sort[-1].descending))
 
 
-def in_order(places: list[Place], keys: tuple[SortKey, ...]) -> list[Place]:
-    """Sort places."""
-    for number, key in reversed(list(enumerate(keys))):
-        places = sorted(places, key=itemgetter(number), reverse=key.descending)
-    return places
-
-
-def is_after(place: Place, other: Place, keys: tuple[SortKey, ...]) -> bool:
-    """Tell whether a place comes after another."""
-    for own, its, key in zip(place, other, keys, strict=True):
-        if own != its:
-            return bool(own < its) if key.descending else bool(own > its)
-    return False
-
-
 @dataclass(frozen=True)
 class Walk:
-    """A way through all resources of a type in order, along an index."""
+    """A way through resources of a type in order: through all along an index, or through those of some ids.
+
+    Every comparison is the database's, also of ids, which it may order otherwise than Python.
+    """
 
     select: Select[Any]
     """Selects places; ordered."""
@@ -91,11 +79,11 @@ def walk(resource_type: str, keys: tuple[SortKey, ...]) -> Walk:
     """Set out to walk in an order; its first key has an index, the others are looked up."""
     first, *others = keys
     base: Any
-    if first.parameter in {"_lastUpdated", "_id"}:
+    if first.parameter in _OF_RESOURCE:
         base = aliased(ResourceRow)
         identity = base.id
         clauses = [base.type == resource_type, base.deleted.is_(False)]
-        columns = [base.last_updated if first.parameter == "_lastUpdated" else base.id]
+        columns = [getattr(base, _OF_RESOURCE[first.parameter])]
     else:
         base = aliased(SortRow)
         identity = base.resource_id
@@ -105,35 +93,37 @@ def walk(resource_type: str, keys: tuple[SortKey, ...]) -> Walk:
     for key in others:
         selected, column = _with_key(selected, resource_type, key, identity)
         columns.append(column)
-    ordered = [column.desc() if key.descending else column.asc() for key, column in zip(keys, columns, strict=True)]
-    return Walk(selected.order_by(*ordered), tuple(columns), keys)
+    return _in_order(selected, columns, keys)
 
 
-def places(ids: Any, resource_type: str, keys: tuple[SortKey, ...]) -> tuple[Select[Any], Any]:
-    """Select the places of the resources whose ids a subquery gives; returns the column of ids too."""
+def walk_through(ids: Any, resource_type: str, keys: tuple[SortKey, ...]) -> Walk:
+    """Set out to walk in an order through the resources whose ids a subquery gives."""
     resource = aliased(ResourceRow)
     columns: list[Any] = []
     selected = select().select_from(ids).join(resource, and_(resource.type == resource_type, resource.id == ids.c[0]))
     for key in keys:
-        if key.parameter == "_lastUpdated":
-            columns.append(resource.last_updated)
-            selected = selected.add_columns(resource.last_updated)
-        elif key.parameter == "_id":
-            columns.append(resource.id)
-            selected = selected.add_columns(resource.id)
+        if key.parameter in _OF_RESOURCE:
+            column = getattr(resource, _OF_RESOURCE[key.parameter])
+            selected = selected.add_columns(column)
         else:
             selected, column = _with_key(selected, resource_type, key, resource.id)
-            columns.append(column)
-    return selected.where(resource.deleted.is_(False)), resource.id
+        columns.append(column)
+    return _in_order(selected.where(resource.deleted.is_(False)), columns, keys)
+
+
+def _in_order(selected: Select[Any], columns: list[Any], keys: tuple[SortKey, ...]) -> Walk:
+    ordered = [column.desc() if key.descending else column.asc() for key, column in zip(keys, columns, strict=True)]
+    return Walk(selected.order_by(*ordered), tuple(columns), keys)
 
 
 def _with_key(selected: Select[Any], resource_type: str, key: SortKey, identity: Any) -> tuple[Select[Any], Any]:
     if key.parameter == "_id":
         return selected.add_columns(identity), identity
-    if key.parameter == "_lastUpdated":
+    if key.parameter in _OF_RESOURCE:
         resource = aliased(ResourceRow)
         same = and_(resource.type == resource_type, resource.id == identity)
-        return selected.outerjoin(resource, same).add_columns(resource.last_updated), resource.last_updated
+        column = getattr(resource, _OF_RESOURCE[key.parameter])
+        return selected.outerjoin(resource, same).add_columns(column), column
     row = aliased(SortRow)
     same = and_(row.resource_type == resource_type, row.resource_id == identity, row.parameter == key.parameter)
     value = func.coalesce(row.value, literal(EARLIEST, UtcDateTime()), type_=UtcDateTime())

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    FetchedValue,
     ForeignKey,
     Index,
     LargeBinary,
@@ -19,7 +20,7 @@ from fhir_ecg.store.base import BY_CODE_POINT, COUNTER, Base
 
 
 class SubmissionRow(Base):
-    """The bytes of an accepted Observation, as sent."""
+    """The bytes of an accepted Observation, as sent; their digest stays when they have expired."""
 
     __tablename__ = "submission"
 
@@ -28,7 +29,9 @@ class SubmissionRow(Base):
     media_type: Mapped[str]
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     body: Mapped[bytes] = mapped_column(LargeBinary)
+    """Empty where it has expired."""
     client: Mapped[str | None]
+    expired_at: Mapped[datetime | None]
 
 
 class AdmissionRow(Base):
@@ -52,11 +55,16 @@ class ResourceRow(Base):
 
     __tablename__ = "resource"
     # With `deleted`, so that a search need not look at the rows themselves.
-    __table_args__ = (Index(None, "type", "last_updated", "id", "deleted"),)
+    __table_args__ = (
+        Index(None, "type", "created", "id", "deleted"),
+        Index(None, "type", "last_updated", "id", "deleted"),
+    )
 
     type: Mapped[str] = mapped_column(String(32), primary_key=True)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     version: Mapped[int]
+    created: Mapped[datetime] = mapped_column(server_default=FetchedValue())
+    """The moment of the first version, which never changes; older processes leave it to the database to write."""
     last_updated: Mapped[datetime]
     deleted: Mapped[bool] = mapped_column(default=False, server_default=false())
     """Whether the current version is a deletion; such a resource stands in no search index."""
@@ -65,7 +73,7 @@ class ResourceRow(Base):
 
 
 class ResourceVersionRow(Base):
-    """One version of a resource, as it is served; never changed.
+    """One version of a resource, as it is served; never changed, but without content when it has expired.
 
     A resource that was sent has no content of its own: it is rendered from its submission's bytes.
     """
@@ -81,13 +89,14 @@ class ResourceVersionRow(Base):
     submission_id: Mapped[str | None] = mapped_column(ForeignKey("submission.id"))
     deleted: Mapped[bool] = mapped_column(default=False, server_default=false())
     """A version without content, that ends the resource."""
+    expired_at: Mapped[datetime | None]
 
 
 class JobRow(Base):
     """The work on one ECG. It is the truth; a message to a worker is only a wake-up."""
 
     __tablename__ = "job"
-    __table_args__ = (Index(None, "state", "due_at"),)
+    __table_args__ = (Index(None, "state", "due_at"), Index(None, "created_at", "id"))
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     observation_id: Mapped[str] = mapped_column(String(64), unique=True)
@@ -222,6 +231,21 @@ class ConfirmationRow(Base):
     read_at: Mapped[datetime | None]
     """When that was written."""
     decided_at: Mapped[datetime]
+
+
+class LegalHoldRow(Base):
+    """What keeps a patient's ECGs, or one ECG, from expiring and from being deleted; it stays when it is released."""
+
+    __tablename__ = "legal_hold"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    patient: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """A Reference to the patient: by `reference`, or by `identifier`."""
+    observation_id: Mapped[str | None] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(4000))
+    placed_at: Mapped[datetime]
+    released_at: Mapped[datetime | None]
+    release_reason: Mapped[str | None] = mapped_column(String(4000))
 
 
 class AuditEventRow(Base):

@@ -13,12 +13,15 @@ from fhir_ecg.fhir.search import Include, Search
 from fhir_ecg.store import inclusion
 from fhir_ecg.store import search as search_sql
 from fhir_ecg.store.admissions import Admissions
+from fhir_ecg.store.adoption import Adoption
 from fhir_ecg.store.audit import AuditTrail
 from fhir_ecg.store.audit_chain import AuditedSession
 from fhir_ecg.store.audit_events import AuditEvents
 from fhir_ecg.store.confirmations import Confirmations
 from fhir_ecg.store.engine import WRITES
+from fhir_ecg.store.expiry import Expiries
 from fhir_ecg.store.exports import Exports
+from fhir_ecg.store.holds import Holds
 from fhir_ecg.store.inclusion import Included
 from fhir_ecg.store.jobs import Jobs
 from fhir_ecg.store.last_n import newest_of_each_code
@@ -39,6 +42,7 @@ class UnitOfWork:
         self.jobs = Jobs(session)
         self.audit = AuditTrail(session)
         self.audit_events = AuditEvents(session)
+        self.adoption = Adoption(session)
         self.workers = Workers(session)
         self.admissions = Admissions(session)
         self.exports = Exports(session, self.resources)
@@ -46,6 +50,8 @@ class UnitOfWork:
         self.confirmations = Confirmations(session)
         self.patient_trail = PatientTrail(session)
         self.weights = WeightsArchive(session)
+        self.expiries = Expiries(session)
+        self.holds = Holds(session)
 
     def add_submission(self, body: bytes, media_type: str, client: str | None, moment: datetime) -> str:
         """Keep the bytes as sent; returns the submission's id."""
@@ -88,3 +94,16 @@ class Store:
             work = UnitOfWork(session)
             yield work
             work.audit.close()
+
+
+class JoinedStore(Store):
+    """Hands out a unit of work that has begun: what is done in it is a part of that transaction, and ends with it."""
+
+    def __init__(self, store: Store, work: UnitOfWork) -> None:
+        super().__init__(store.engine)
+        self._work = work
+
+    @contextmanager
+    def transaction(self, *, writes: bool = True) -> Iterator[UnitOfWork]:  # noqa: ARG002 - it has begun as it has
+        """Go on with the transaction; whoever began it ends it."""
+        yield self._work

@@ -1,6 +1,7 @@
 """Validators that were not written here, and what each says against an answer.
 
-Two of them run in Node (tests/javascript/validate.mjs) and three here, so that a machine without Node has checks too.
+Two of them run in Node (tests/javascript/validate.mjs) and four here, so that a machine without Node has checks too.
+Those of R5, but for fhir.resources, read HL7's own package of its definitions and schemas, which npm installs.
 """
 
 import importlib
@@ -13,7 +14,8 @@ from functools import cache
 from typing import Any
 
 from conformance.answers import Answer
-from javascript.node_programs import run_node
+from javascript.node_programs import FOLDER, run_node
+from lxml import etree
 
 _LONGEST_DATA = 2000
 
@@ -56,8 +58,8 @@ FALSE_ALARMS = (
     FalseAlarm(
         "pyrofile",
         re.compile(r"Bundle\.entry\[\d+\]\.resource: bundle\.entry\.resource: Bundle\.entry\.resource is required"),
-        re.compile(_HISTORY.pattern + '.*"method": ?"DELETE"', re.DOTALL),
-        "a deletion in a history has no resource: https://hl7.org/fhir/R4/http.html#history",
+        re.compile('"type": ?"(history|transaction)".*"method": ?"DELETE"', re.DOTALL),
+        "a deletion, in a history or to be repeated, has no resource: https://hl7.org/fhir/R4/http.html#history",
     ),
     FalseAlarm(
         "pyrofile",
@@ -81,33 +83,70 @@ FALSE_ALARMS = (
         "pyrofile",
         re.compile(
             r"[\w.\[\]]+\.extension\[\d+\]: extension\.unknown: "
-            r"The extension http://hl7\.org/fhir/uv/aitransparency/StructureDefinition/"
-            r"(AIconfidence|aitransparency\.AIKind|aitransparency\.modelCardDescription) could not be found .*"
+            r"The extension http://hl7\.org/fhir/uv/(aitransparency|security-label-ds4p)/StructureDefinition/"
+            r"(AIconfidence|aitransparency\.AIKind|aitransparency\.modelCardDescription|extension-inline-sec-label) "
+            r"could not be found .*"
         ),
-        re.compile("http://hl7.org/fhir/uv/aitransparency/"),
+        re.compile("http://hl7.org/fhir/uv/(aitransparency|security-label-ds4p)/"),
         "it knows the extensions of the standard alone, not those of HL7's guides",
+    ),
+    FalseAlarm(
+        "medplum",
+        re.compile(r"[\w.\[\]]+\.(snapshot|differential)\.element\[\d+\]\.id: Invalid id format"),
+        re.compile('"resourceType": ?"StructureDefinition"|<StructureDefinition[ >]'),
+        "R5's definitions give the ids of elements the pattern of a resource's id, which no id with a colon or [x] has",
+    ),
+    FalseAlarm(
+        "medplum",
+        re.compile(
+            r"[\w.\[\]]+\.parameter\[\d+\]: "
+            "(Error evaluating invariant expression|Constraint opd-3 not met: A targetProfile can only be .*)"
+        ),
+        re.compile('"resourceType": ?"OperationDefinition"|<OperationDefinition[ >]'),
+        "opd-3 of R5 asks memberOf, which it does not have; our parameters have no targetProfile",
     ),
 )
 
 
 def complaints_in_node(answers: Iterable[Answer]) -> list[Complaint]:
-    """Ask @medplum/core and npm's fhir about answers of R4.
+    """Ask @medplum/core and npm's fhir, and about XML of R5 the schema of HL7's package.
 
     Raises:
         NodeAbsentError: There is no Node on this machine.
     """
-    asked = [answer for answer in answers if answer.release == "4.0"]
+    answers = list(answers)
+    of_release = {release: [answer for answer in answers if answer.release == release] for release in ("4.0", "5.0")}
+    told = (complaint for release, asked in of_release.items() if asked for complaint in _in_node(release, asked))
+    return _serious([*told, *_by_schema(answer for answer in of_release["5.0"] if answer.syntax == "xml")])
+
+
+def _in_node(release: str, asked: list[Answer]) -> Iterator[Complaint]:
     lines = (
         json.dumps({"number": number, "syntax": answer.syntax, "body": answer.body})
         for number, answer in enumerate(asked)
     )
-    printed = run_node("validate.mjs", text="\n".join(lines))
-    told = (json.loads(line) for line in printed.splitlines())
-    return _serious(Complaint(asked[t["number"]], t["validator"], t["place"], t["message"]) for t in told)
+    printed = run_node("validate.mjs", release, text="\n".join(lines))
+    for line in printed.splitlines():
+        told = json.loads(line)
+        yield Complaint(asked[told["number"]], told["validator"], told["place"], told["message"])
+
+
+def _by_schema(answers: Iterable[Answer]) -> Iterator[Complaint]:
+    """Hold XML of R5 against HL7's schema, which alone of all knows the order of the elements."""
+    for answer in answers:
+        try:
+            _r5_schema().assertValid(etree.fromstring(answer.body.encode()))
+        except (etree.XMLSyntaxError, etree.DocumentInvalid) as error:
+            yield Complaint(answer, "HL7's schema", "", str(error))
+
+
+@cache
+def _r5_schema() -> etree.XMLSchema:
+    return etree.XMLSchema(file=FOLDER / "node_modules" / "hl7.fhir.r5.core" / "xml" / "fhir-single.xsd")
 
 
 def complaints_in_python(answers: Iterable[Answer]) -> list[Complaint]:
-    """Ask fhirkit, fhirclient and pyrofile about JSON of R4, and the models of fhir.resources about the rest."""
+    """Ask fhirkit, fhirclient and pyrofile about JSON of R4, and the models of fhir.resources about XML and R5."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _serious(

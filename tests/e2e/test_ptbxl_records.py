@@ -10,7 +10,7 @@ from deployed_service import Deployment
 
 from fhir_ecg.commands.to_fhir import record_as_observation
 from fhir_ecg.ecg.statements import STATEMENT_CODES
-from fhir_ecg.fhir.ecg_observation import read_recording
+from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.parsing import parse_json
 
 pytestmark = [pytest.mark.ptbxl, pytest.mark.timeout(1200)]
@@ -56,7 +56,7 @@ def test_to_fhir_keeps_every_lead_within_half_its_least_significant_bit(
 ) -> None:
     for name in records:
         path = ptbxl / "wfdb500" / f"{name}_{suffix}"
-        decoded = read_recording(parse_json(record_as_observation(path, None, None).encode()))
+        decoded = read_joined([Sent(parse_json(record_as_observation(path, None, None).encode()))])
         record = wfdb.rdrecord(str(path))
 
         assert decoded.sampling_rate == record.fs

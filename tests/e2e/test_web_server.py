@@ -6,10 +6,15 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
-from deployed_service import FHIR_JSON, Deployment, on_files
+from deployed_service import FHIR_JSON, Deployment, on_files, wait_until
+
+from fhir_ecg.service.application import now
+from fhir_ecg.store.engine import open_engine
+from fhir_ecg.store.unit_of_work import Store
 
 CAP = 2 * 1024**2
 HEAD = b"POST /fhir/Observation HTTP/1.1\r\nHost: ecg\r\nContent-Type: application/fhir+json\r\n"
@@ -119,6 +124,44 @@ def test_what_is_no_request_is_told_so(web: Deployment, sent: bytes, status: int
         answered, body = whole_answer(connection)
 
     assert (answered, told(body)) == (status, code)
+
+
+def exported(web: Deployment, count: int) -> str:
+    """Store resources of 100 kB, and export them; gives the path of their file."""
+    store = Store(open_engine(web.database_url))
+    with store.transaction() as work:
+        for number in range(count):
+            device = {"resourceType": "Device", "id": f"{number:04}", "note": [{"text": "x" * 100_000}]}
+            work.resources.put(device, now())
+    store.engine.dispose()
+    kicked = requests.get(f"{web.base}/$export", {"_type": "Device"}, headers={"Prefer": "respond-async"}, timeout=30)
+    place = kicked.headers["Content-Location"]
+    wait_until(lambda: requests.get(place, timeout=30).status_code == 200, 30, "the export is ready")
+    return urlsplit(requests.get(place, timeout=30).json()["output"][0]["url"]).path
+
+
+def test_who_takes_a_file_and_does_not_read_it_holds_no_thread(web: Deployment) -> None:
+    count = 100  # more bytes than the sockets between hold
+    path = exported(web, count)
+
+    def begins(connection: socket.socket) -> bool:
+        """Ask for the file; while the one before is written it is refused, since there are two threads."""
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: ecg\r\n\r\n".encode())
+        status = int(connection.recv(100).split()[1])
+        assert status in {200, 503}
+        return status == 200
+
+    with ExitStack() as stack:
+        for _ in range(4):
+            wait_until(lambda: begins(stack.enter_context(connect(web))), 30, "a file is begun")
+        whole: list[requests.Response] = []
+
+        def comes_whole() -> bool:
+            whole[:] = [requests.get(f"http://127.0.0.1:{web.port}{path}", timeout=30)]
+            return whole[0].ok
+
+        wait_until(comes_whole, 30, "the file comes whole to who reads it")
+    assert whole[0].content.count(b"\n") == count
 
 
 def test_requests_in_hand_at_the_end_are_answered(tmp_path: Path, examples: dict[str, bytes]) -> None:

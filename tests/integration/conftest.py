@@ -1,9 +1,12 @@
 """The application over a real database of each kind, without processes of its own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from databases import Fill, FilledPostgres, FilledSqlite
 from flask.testing import FlaskClient
 
 from fhir_ecg.api.app import create_app
@@ -11,6 +14,7 @@ from fhir_ecg.bootstrap import bootstrap
 from fhir_ecg.log_context import log_scope
 from fhir_ecg.service.application import Application
 from fhir_ecg.settings import Settings
+from fhir_ecg.store.engine import open_engine
 from fhir_ecg.store.migrations import upgrade
 
 
@@ -21,12 +25,38 @@ def log_fields_of_one_test() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def filled_sqlite(tmp_path_factory: pytest.TempPathFactory) -> FilledSqlite:
+    return FilledSqlite(tmp_path_factory.mktemp("filled"))
+
+
+@pytest.fixture(scope="session")
+def filled_postgres(postgres_url: str) -> Iterator[FilledPostgres]:
+    databases = FilledPostgres(postgres_url)
+    yield databases
+    databases.close()
+
+
+def migrated(url: str) -> None:
+    engine = open_engine(url)
+    upgrade(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def database_content() -> Fill:
+    """What each test begins with: the tables alone, unless a module says otherwise."""
+    return migrated
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        url: str = request.getfixturevalue("postgres_database")
-        return url
-    return f"sqlite:///{tmp_path / 'test.sqlite3'}"
+def database_url(request: pytest.FixtureRequest, database_content: Fill) -> Iterator[str]:
+    # Asked for here, so that no server is started for SQLite alone.
+    filled: FilledSqlite | FilledPostgres = request.getfixturevalue(
+        "filled_postgres" if request.param == "postgresql" else "filled_sqlite"
+    )
+    with filled.copy(database_content) as url:
+        yield url
 
 
 @pytest.fixture
@@ -34,10 +64,16 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, database_url=database_url, maximum_body_bytes=2 * 1024**2)
 
 
+@pytest.fixture(scope="session")
+def shipped_model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The parts of an application that come from the shipped weights, which are loaded once for all tests."""
+    application = bootstrap(Settings(data_dir=tmp_path_factory.mktemp("shipped")))
+    return {name: getattr(application, name) for name in ("classifier", "model", "model_card", "weights_sha256")}
+
+
 @pytest.fixture
-def application(settings: Settings) -> Iterator[Application]:
-    application = bootstrap(settings)
-    upgrade(application.store.engine)
+def application(settings: Settings, shipped_model: dict[str, Any]) -> Iterator[Application]:
+    application = replace(bootstrap(settings), **shipped_model)
     yield application
     application.store.engine.dispose()
 

@@ -131,3 +131,13 @@ def test_what_cannot_be_exported_leaves_no_file(sent: dict[str, dict[str, Any]],
     assert run("one", "--out", there).exit_code == 2
     assert there.read_text() == "mine"
     assert run("one", "--out", tmp_path / "no" / "folder.json").exit_code == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_without_an_address_nothing_is_written(
+    sent: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FHIR_ECG_BASE_URL")
+    done = run("Patient/one", "--out", tmp_path / "one.json")
+    assert (done.exit_code, "FHIR_ECG_BASE_URL" in done.stderr) == (2, True)
+    assert not (tmp_path / "one.json").exists()

@@ -61,3 +61,13 @@ def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, va
 
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_a_case_does_not_expire_before_its_waveform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FHIR_ECG_RETENTION_WAVEFORM_DAYS", "30")
+    assert Settings().retention_case_days == 0
+    monkeypatch.setenv("FHIR_ECG_RETENTION_CASE_DAYS", "30")
+    assert Settings().retention_case_days == 30
+    monkeypatch.setenv("FHIR_ECG_RETENTION_CASE_DAYS", "29")
+    with pytest.raises(ValidationError, match="give 30 days or more"):
+        Settings()

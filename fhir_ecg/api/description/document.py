@@ -9,7 +9,7 @@ from werkzeug.routing import Map, Rule
 from fhir_ecg.api.description.parameters import HEADERS, QUERY, query_parameters
 from fhir_ecg.api.description.routes import MEANINGS, ROUTES, Route
 from fhir_ecg.api.description.schemas import ID_PATTERN, example_ecg, schemas
-from fhir_ecg.fhir.capability import INTERACTIONS
+from fhir_ecg.fhir.capability import DOCUMENTATION, INTERACTIONS
 
 Node = dict[str, Any]
 
@@ -64,6 +64,7 @@ def describe(url_map: Map, server: str, version: str, *, secured: bool) -> Node:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": server}],
+        "tags": _tags(),
         "paths": dict(sorted(paths.items())),
         "components": components,
     }
@@ -97,6 +98,13 @@ def _operation(path: str, kind: str, method: str, route: Route, rule: Rule, *, s
     if secured and not route.is_open:
         operation["security"] = [{"bearer": []}]
     return operation
+
+
+def _tags() -> list[Node]:
+    """Give the groups of routes in the order in which one meets them."""
+    undescribed = [kind for kind in INTERACTIONS if kind not in DOCUMENTATION]
+    described = [{"name": kind, "description": text} for kind, text in DOCUMENTATION.items()]
+    return [*described, *({"name": name} for name in (*undescribed, "server"))]
 
 
 def _tag(path: str) -> str:

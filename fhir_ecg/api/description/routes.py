@@ -91,7 +91,8 @@ ROUTES: dict[str, Route] = {
     "fhir.type_history": Route("Versions of all", "Bundle", (200, 400), query=_HISTORY, headers=("Prefer",)),
     "fhir.system_history": Route("Versions of everything", "Bundle", (200, 400), query=_HISTORY, headers=("Prefer",)),
     "fhir.process_bundle": Route(
-        "A batch or transaction", "Bundle", (200, 404, 410, *_SENT), "Requests", headers=("Prefer", "Idempotency-Key")
+        "A batch or transaction", "Bundle", (200, 403, 404, 410, 428, *_SENT), "Requests",
+        headers=("Prefer", "Idempotency-Key"),
     ),
     "fhir.poll": Route("How far the reading of an ECG is", "Bundle", (200, 202, 404), bare=(202,)),
     "fhir.cancel_reading": Route("Cancel the reading of an ECG", "", (202, 404, 409), told=(202,)),
@@ -121,10 +122,10 @@ ROUTES: dict[str, Route] = {
     "fhir.export_status": Route("The files of an export", "application/json", (200, 202, 404), told=(202,)),
     "fhir.give_export_up": Route("Give an export up", "", (202, 404), told=(202,)),
     "fhir.export_file": Route("A file of an export", "application/fhir+ndjson", (200, 404)),
-    "fhir.read_audit_event": Route("Read", "AuditEvent", (200, 304, 404), headers=_CONDITIONS, bare=(304,)),
-    "fhir.search_audit_events": Route("Search", "Bundle", (200, 400), query=("search",), headers=("Prefer",)),
+    "fhir.read_audit_event": Route("Read", "AuditEvent", (200, 304, 403, 404), headers=_CONDITIONS, bare=(304,)),
+    "fhir.search_audit_events": Route("Search", "Bundle", (200, 400, 403), query=("search",), headers=("Prefer",)),
     "fhir.search_audit_events_by_form": Route(
-        "Search by a form", "Bundle", (200, 400, 413, 415), "form", headers=("Prefer",)
+        "Search by a form", "Bundle", (200, 400, 403, 413, 415), "form", headers=("Prefer",)
     ),
     "fhir.read_definition": Route("Read", "{kind}", (200, 400, 404), query=_SUMMARY),
     "fhir.search_definitions": Route("Search", "Bundle", (200, 400), query=("search",), headers=("Prefer",)),

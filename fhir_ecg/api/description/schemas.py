@@ -90,7 +90,14 @@ _SCHEMAS: dict[str, Schema] = {
                         "fullUrl": _TEXT,
                         "resource": _object({"resourceType": _TEXT}, ("resourceType",)),
                         "request": _object(
-                            {"method": {"enum": ["GET", "HEAD", "POST", "PUT", "DELETE"]}, "url": _TEXT},
+                            {
+                                "method": {"enum": ["GET", "POST", "PUT", "DELETE"]},
+                                "url": _TEXT,
+                                "ifNoneExist": _TEXT,
+                                "ifMatch": _TEXT,
+                                "ifNoneMatch": _TEXT,
+                                "ifModifiedSince": _TEXT,
+                            },
                             ("method", "url"),
                         ),
                     },

@@ -116,7 +116,7 @@ _EXPORT_TEXT = (
 def _export_parameters() -> list[Parameter]:
     return [
         _in("_outputFormat", "string", "application/fhir+ndjson, application/ndjson or ndjson."),
-        _in("_since", "instant", "Only what was last changed after it."),
+        _in("_since", "instant", "Only what was last changed after it; what was deleted after it is listed beside it."),
         _in("_until", "instant", "Only what was last changed before it."),
         _in("_type", "string", "Observation, DiagnosticReport, Device, Provenance, separated by commas.", most="*"),
         _in("_elements", "string", "Only these elements, separated by commas.", most="*"),

@@ -34,7 +34,7 @@ def current_versions_agree(session: Session, versions: Sequence[ResourceVersionR
     contents: dict[str, Contents] = {}
     for version in versions:
         row = current.get((version.type, version.id))
-        if row is None or row.version != version.version or version.deleted:
+        if row is None or row.version != version.version or version.deleted or version.expired_at is not None:
             continue
         key = f"{version.type}/{version.id}"
         if row.index_version < INDEX_VERSION:
@@ -43,7 +43,7 @@ def current_versions_agree(session: Session, versions: Sequence[ResourceVersionR
             continue
         try:
             contents.setdefault(version.type, {})[version.id] = Resources(session).stored(version).content
-        except (RefusedError, LookupError, ValueError):
+        except (RefusedError, LookupError, ValueError, TypeError, AttributeError):  # SQLite keeps text as bytes, too
             yield Finding("resource_version", f"{key}/_history/{version.version}", "unreadable", f"{key} is no JSON.")
     for kind, resources in contents.items():
         for table in INDEX_TABLES:

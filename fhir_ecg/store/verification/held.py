@@ -38,8 +38,8 @@ class HeldRows:
         self._database.executescript(
             """
             PRAGMA journal_mode=OFF;
-            CREATE TABLE held (key TEXT PRIMARY KEY, digest TEXT, entry TEXT) WITHOUT ROWID;
-            CREATE TABLE removed (key TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE held (key TEXT, digest TEXT, entry TEXT, PRIMARY KEY (key, entry)) WITHOUT ROWID;
+            CREATE TABLE removed (key TEXT PRIMARY KEY, entry TEXT) WITHOUT ROWID;
             CREATE TABLE loose ("table" TEXT, key TEXT, moment TEXT);
             BEGIN;
             """
@@ -55,8 +55,14 @@ class HeldRows:
         """Add what an entry holds; None stands for a row that its transaction removed."""
         held = [(key, digest, entry) for key, digest in digests.items() if isinstance(digest, str)]
         self._database.executemany("INSERT OR REPLACE INTO held VALUES (?, ?, ?)", held)
-        removed = [(key,) for key, digest in digests.items() if digest is None]
-        self._database.executemany("INSERT OR REPLACE INTO removed VALUES (?)", removed)
+        removed = [(key, entry) for key, digest in digests.items() if digest is None]
+        self._database.executemany("INSERT OR REPLACE INTO removed VALUES (?, ?)", removed)
+
+    def held_twice(self) -> Iterator[tuple[str, str, str]]:
+        """List the names that two entries hold, and the entries: the service gives a name to one state of a row."""
+        yield from self._database.execute(
+            "SELECT key, min(entry), max(entry) FROM held GROUP BY key HAVING count(*) > 1"
+        )
 
     def drop_removed(self) -> dict[str, int]:
         """Forget the rows that the service itself has removed since; returns how many the chain never held."""
@@ -66,6 +72,12 @@ class HeldRows:
             before[table_of(key)] = before.get(table_of(key), 0) + 1
         self._database.execute("DELETE FROM held WHERE key IN (SELECT key FROM removed)")
         return before
+
+    def removed(self, keys: Sequence[str]) -> dict[str, str]:
+        """Tell of rows which of them the service itself has removed, and the id of the audit entry that says so."""
+        marks = ", ".join("?" * len(keys))
+        which = f"FROM removed WHERE key IN ({marks})"  # no value is in the text
+        return dict(self._database.execute(f"SELECT key, entry {which}", keys).fetchall())
 
     def take(self, keys: Sequence[str]) -> dict[str, Held]:
         """Give what is held of rows that were seen, once."""

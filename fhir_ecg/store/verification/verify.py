@@ -13,8 +13,9 @@ from fhir_ecg.store.tables import AuditEventRow, AuditLaneRow
 from fhir_ecg.store.verification.agreement import tables_agree
 from fhir_ecg.store.verification.finding import Finding
 from fhir_ecg.store.verification.held import HeldRows
+from fhir_ecg.store.verification.holds import holds_were_kept
 from fhir_ecg.store.verification.lanes import Head, walk
-from fhir_ecg.store.verification.rows import compare, kept_tables, settle
+from fhir_ecg.store.verification.rows import compare, held_once, kept_tables, settle
 from fhir_ecg.store.verification.snapshot import pages, snapshot
 
 _NO_GENESIS: dict[str, Any] = {"time": "0001-01-01T00:00:00+00:00", "lanes": 1, "rows": {}}
@@ -56,9 +57,11 @@ class Verification:
             yield from walk(
                 self._session, {row.lane: row for row in lanes}, genesis["lanes"], held, checkpoint, advance
             )
+            yield from held_once(held)
             yield from compare(self._session, held, advance)
             yield from settle(held, genesis)
         yield from tables_agree(self._session)
+        yield from holds_were_kept(self._session)
 
     def _lanes(self) -> list[AuditLaneRow]:
         return [row for rows, _ in pages(self._session, AuditLaneRow) for row in rows if isinstance(row.genesis, dict)]

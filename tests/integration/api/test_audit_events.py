@@ -1,7 +1,9 @@
 """The audit trail over HTTP: every access is found as an AuditEvent, along indexes, and nobody writes one."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -254,3 +256,69 @@ def test_two_conditions_must_both_hold(client: FlaskClient, read_ecg: dict[str, 
     assert about_both
     assert about_both <= found(f"{entity}&{patient}")
     assert found(f"{entity}&patient=Patient/nobody") == set()
+
+
+@pytest.fixture
+def named_auditor(application: Application, settings: Settings) -> FlaskClient:
+    """A service that two clients may call, of whom one may read AuditEvents; a token is its client's name."""
+    clients = {name: sha256(name.encode()).hexdigest() for name in ("ehr", "auditor")}
+    guarded = settings.model_copy(update={"clients": clients, "auditors": ("auditor",)})
+    policy = replace(application.policy, auditors=frozenset(guarded.auditors))
+    return create_app(replace(application, policy=policy), guarded).test_client()
+
+
+def test_only_the_named_auditors_read_events(
+    named_auditor: FlaskClient, application: Application, read_ecg: dict[str, str]
+) -> None:
+    ehr, auditor = ({"Authorization": f"Bearer {name}"} for name in ("ehr", "auditor"))
+    report = f"DiagnosticReport/{read_ecg['DiagnosticReport']}"
+    [created] = named_auditor.get("/fhir/AuditEvent?subtype=create", headers=auditor).json["entry"]
+    identity = created["resource"]["id"]
+    places = [f"/{identity}", f"/{identity}/_history/1", "/none", f"?entity={report}", "?_id=" + identity]
+    answers = [named_auditor.get(f"/fhir/AuditEvent{place}", headers=ehr) for place in places]
+    answers.append(named_auditor.post("/fhir/AuditEvent/_search", data={"action": "C"}, headers=ehr))
+    for answer in answers:
+        assert (answer.status_code, answer.json["issue"][0]["code"]) == (403, "forbidden")
+        assert "FHIR_ECG_AUDITORS" in answer.json["issue"][0]["diagnostics"]
+        assert identity not in answer.text
+    with Session(application.store.engine) as session:
+        wanted = select(AuditEventRow).where(AuditEventRow.client == "ehr", AuditEventRow.outcome == "failure")
+        refused = session.scalars(wanted.order_by(AuditEventRow.sequence)).all()
+    assert [entry.action for entry in refused] == ["read", "vread", "read", "search", "search", "search"]
+    assert all(entry.detail["problems"] == [{"code": "forbidden", "expression": None}] for entry in refused)
+
+    found = named_auditor.get("/fhir/AuditEvent?agent-name=ehr&outcome=4", headers=auditor).json["entry"]
+    assert len(found) == len(answers)
+    assert {entry["resource"]["outcomeDesc"] for entry in found} == {"Refused: forbidden"}
+    assert named_auditor.get(f"/fhir/AuditEvent/{identity}", headers=auditor).status_code == 200
+
+
+def test_no_other_way_leads_to_events(named_auditor: FlaskClient, read_ecg: dict[str, str]) -> None:
+    ehr = {"Authorization": "Bearer ehr"}
+    report = read_ecg["DiagnosticReport"]
+    for query in ("_revinclude=AuditEvent:entity", "_has:AuditEvent:entity:action=C", "_include=AuditEvent:entity"):
+        assert named_auditor.get(f"/fhir/DiagnosticReport?_id={report}&{query}", headers=ehr).status_code == 400
+    everything = named_auditor.get(f"/fhir/DiagnosticReport?_id={report}&_revinclude=*&_include=*", headers=ehr)
+    assert everything.status_code == 200
+    for shown in (everything, named_auditor.get("/fhir/_history", headers=ehr)):
+        assert '"AuditEvent"' not in shown.text
+    export = named_auditor.get("/fhir/$export?_type=AuditEvent", headers=ehr | {"Prefer": "respond-async"})
+    assert (export.status_code, export.json["resourceType"]) == (400, "OperationOutcome")
+
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "type": "batch",
+        "entry": [{"request": {"method": "GET", "url": "AuditEvent?action=C"}}],
+    }
+    sent = {"content_type": "application/fhir+json", "headers": ehr}
+    batch = named_auditor.post("/fhir/", data=json.dumps(bundle), **sent)
+    [entry] = batch.json["entry"]
+    assert (batch.status_code, entry["response"]["status"][:3], "resource" in entry) == (200, "403", False)
+    transaction = named_auditor.post("/fhir/", data=json.dumps(bundle | {"type": "transaction"}), **sent)
+    assert transaction.status_code == 422
+    assert "FHIR_ECG_AUDITORS" in transaction.json["issue"][0]["diagnostics"]
+
+
+def test_auditors_must_be_known() -> None:
+    with pytest.raises(ValueError, match="nobody: no such client in FHIR_ECG_CLIENTS"):
+        Settings(auditors=("nobody",))

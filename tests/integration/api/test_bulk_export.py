@@ -21,6 +21,7 @@ from fhir_ecg.service import export as exporting
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.service.classify import classify
 from fhir_ecg.service.submit import submit
+from fhir_ecg.service.sweep import sweep
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.tables import AuditEventRow, ExportRow, JobRow, ResourceRow, ResourceVersionRow
 
@@ -182,6 +183,90 @@ def test_what_was_deleted_before_is_not_exported(application: Application, clien
     assert [resource["id"] for resource in export(client, _type="Observation")["Observation"]] == [kept]
 
 
+def deletions(client: FlaskClient, **query: str) -> list[str]:
+    """Export, and give the references of what was deleted."""
+    manifest = finish(client, begin(client, **query)).get_json()
+    found = []
+    for file in manifest["deleted"]:
+        assert file["type"] == "Bundle"
+        bundles = [json.loads(line) for line in client.get(urlsplit(file["url"]).path).data.splitlines()]
+        assert len(bundles) == file["count"]
+        for bundle in bundles:
+            [entry] = bundle["entry"]
+            assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "transaction")
+            assert entry.keys() == {"request"}
+            assert entry["request"]["method"] == "DELETE"
+            found.append(entry["request"]["url"])
+    return found
+
+
+def test_what_was_deleted_since_is_told_and_nothing_else(
+    application: Application, client: FlaskClient, ecg: bytes
+) -> None:
+    long_gone, gone, expired, back, stays = (take(application, ecg)[0] for _ in range(5))
+    assert client.delete(f"/fhir/Observation/{long_gone}").status_code == 204
+    since = now()
+    time.sleep(0.002)
+    for identity in (gone, back):
+        assert client.delete(f"/fhir/Observation/{identity}").status_code == 204
+    content = client.get(f"/fhir/Observation/{stays}").get_json() | {"id": back}
+    with application.store.transaction() as work:
+        work.resources.delete("Observation", expired, now(), expired=True)
+        work.resources.put(content, now())
+    time.sleep(0.002)
+    status = begin(client, _since=since.isoformat(), _type="Observation")
+    time.sleep(0.002)
+    assert client.delete(f"/fhir/Observation/{stays}").status_code == 204  # after the export's moment
+
+    manifest = finish(client, status).get_json()
+    assert [file["url"] for file in manifest["deleted"]] == [f"http://localhost{status}/deleted/Observation-1.ndjson"]
+    assert [resource["id"] for resource in fetch(client, manifest)["Observation"]] == [back]
+    assert deletions(client, _since=since.isoformat()) == sorted(
+        f"Observation/{identity}" for identity in (gone, expired, stays)
+    )
+    assert deletions(client, _since=since.isoformat(), _type="DiagnosticReport") == []
+    assert deletions(client, _since=since.isoformat(), _until=since.isoformat()) == []
+    assert deletions(client) == []  # who knows no earlier state has nothing to delete
+    assert client.get(f"{status}/deleted/Observation-2.ndjson").status_code == 404
+    assert client.get(f"{status}/deleted/DiagnosticReport-1.ndjson").status_code == 404
+
+
+def test_files_and_deletions_of_many_are_joined_each_with_its_like(
+    application: Application, client: FlaskClient
+) -> None:
+    fill(application, "Observation", 2345)
+    with application.store.transaction() as work:
+        for number in range(7, 2345, 300):
+            work.resources.delete("Observation", f"{number:05}", now())
+    manifest = finish(client, begin(client, _since=(now() - timedelta(hours=1)).isoformat())).get_json()
+    assert [file["count"] for file in manifest["output"]] == [996, 997, 344]
+    assert [file["count"] for file in manifest["deleted"]] == [8]
+    found = fetch(client, manifest)["Observation"]
+    assert [int(resource["id"]) for resource in found] == [n for n in range(2345) if n % 300 != 7]
+
+
+def test_files_leave_threads_for_others(application: Application, settings: Settings) -> None:
+    fill(application, "Observation", 200)
+    client = create_app(application, settings.model_copy(update={"web_threads": 8})).test_client()
+    [file] = finish(client, begin(client)).get_json()["output"]
+    path = urlsplit(file["url"]).path
+    begun = [client.get(path, buffered=False) for _ in range(2)]  # not read to their ends
+    assert [answer.status_code for answer in begun] == [200, 200]
+
+    refused = client.get(path)
+    assert (refused.status_code, refused.get_json()["issue"][0]["code"]) == (503, "throttled")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert client.get("/fhir/Observation?_count=1").status_code == 200
+    begun[0].close()  # given up by its reader
+    assert begun[1].data.count(b"\n") == 200  # read whole
+    for _ in range(3):
+        assert client.head(path).status_code == 200
+        assert client.get(path).data.count(b"\n") == 200
+    with Session(application.store.engine) as session:
+        entries = session.scalars(select(AuditEventRow.detail).where(AuditEventRow.action == "export")).all()
+    assert len([detail for detail in entries if "count" in detail]) == 2 + 6  # none of what was refused
+
+
 def test_since_and_until_choose_by_the_last_change(application: Application, client: FlaskClient, ecg: bytes) -> None:
     old, _ = take(application, ecg)
     new, _ = take(application, ecg)
@@ -252,14 +337,14 @@ def fill(application: Application, kind: str, count: int) -> None:
 
 
 def test_many_resources_are_several_files_without_gap_or_overlap(application: Application, client: FlaskClient) -> None:
-    fill(application, "Observation", 2345)
+    fill(application, "Observation", 595)
     manifest = finish(client, begin(client)).get_json()
-    assert [file["count"] for file in manifest["output"]] == [1000, 1000, 345]
+    assert [file["count"] for file in manifest["output"]] == [250, 250, 95]
     assert [file["url"].rpartition("/")[2] for file in manifest["output"]] == [
         f"Observation-{number}.ndjson" for number in (1, 2, 3)
     ]
     found = fetch(client, manifest)["Observation"]
-    assert [resource["id"] for resource in found] == [f"{number:05}" for number in range(2345)]
+    assert [resource["id"] for resource in found] == [f"{number:05}" for number in range(595)]
     assert all(resource["meta"]["versionId"] == str(1 + int(resource["id"]) % 2) for resource in found)
 
 
@@ -275,7 +360,7 @@ def test_few_resources_among_many_are_one_file(application: Application, client:
 
 
 def test_polls_at_the_same_moment_find_each_file_once(application: Application, client: FlaskClient) -> None:
-    fill(application, "Observation", 1100)
+    fill(application, "Observation", 350)
     status = begin(client)
     identity = status.rpartition("/")[2]
     finish(client, status)
@@ -286,11 +371,11 @@ def test_polls_at_the_same_moment_find_each_file_once(application: Application, 
     assert seen is not None
     assert exporting.advance(application, seen).complete
     assert exporting.advance(application, seen) == seen  # who comes too late changes nothing
-    assert [file["count"] for file in finish(client, status).get_json()["output"]] == [1000, 100]
+    assert [file["count"] for file in finish(client, status).get_json()["output"]] == [250, 100]
 
 
 def test_a_walk_goes_on_where_it_was_left(application: Application, client: FlaskClient) -> None:
-    fill(application, "Observation", 1100)
+    fill(application, "Observation", 350)
     identity = begin(client).rpartition("/")[2]
     steps = 0
     while True:
@@ -302,8 +387,8 @@ def test_a_walk_goes_on_where_it_was_left(application: Application, client: Flas
             assert work.exports.advance(export_now, work.exports.walk(export_now))
         steps += 1
     assert steps == 6  # an end for each of four types, and two pieces
-    assert [file.count for file in export_now.files] == [1000, 100]
-    assert export_now.walked == 1100
+    assert [file.count for file in export_now.files] == [250, 100]
+    assert export_now.walked == 350
 
 
 def test_given_up_it_is_gone(application: Application, client: FlaskClient, ecg: bytes) -> None:
@@ -326,8 +411,12 @@ def test_it_expires_and_is_swept_away(application: Application, client: FlaskCli
     assert client.get(status).status_code == 404
     assert client.get(f"{status}/DiagnosticReport-1.ndjson").status_code == 404
     begin(client)
-    with Session(application.store.engine) as session:
+    with Session(application.store.engine) as session, session.begin():
         assert len(session.scalars(select(ExportRow)).all()) == 1
+        session.execute(update(ExportRow).values(expires_at=now()))
+    sweep(application)  # also where nobody begins another
+    with Session(application.store.engine) as session:
+        assert session.scalars(select(ExportRow)).all() == []
 
 
 def test_a_client_has_so_many_at_a_time(client: FlaskClient) -> None:

@@ -29,6 +29,12 @@ LABEL = {
     "code": "CLINAST_AIRPT",
     "display": "Clinician Asserted from AI Reported",
 }
+LABELLED_INSIDE = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
+    "code": "PROCESSINLINELABEL",
+    "display": "process inline security label",
+}
+INLINE = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
 STATEMENTS = "http://fhir-ecg.org/fhir/CodeSystem/scp-ecg-statements"
 
 
@@ -84,6 +90,11 @@ def codes(report: dict[str, Any]) -> list[str]:
     return [concept["coding"][0]["code"] for concept in report.get("conclusionCode", [])]
 
 
+def plain(concepts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Concepts without what is said of them: how sure the model is, who asserts them."""
+    return [{name: value for name, value in concept.items() if name != "extension"} for concept in concepts]
+
+
 def problem(answer: TestResponse) -> tuple[int, str, str]:
     issue = answer.json["issue"][0]
     return answer.status_code, issue["code"], issue.get("expression", [""])[0]
@@ -121,7 +132,8 @@ def test_a_confirmed_report_is_final_and_says_who_confirmed_it(
     final = answer.json
     check_resource(final, "DiagnosticReport")
     assert (final["status"], final["resultsInterpreter"]) == ("final", [READER])
-    assert final["conclusionCode"] == report["conclusionCode"]
+    assert all("AIconfidence" in json.dumps(concept) for concept in report["conclusionCode"])
+    assert final["conclusionCode"] == plain(report["conclusionCode"])
     assert final["meta"]["security"] == [LABEL]
     lines = final["conclusion"].split("\n")
     assert lines[0].startswith("Confirmed by Dr Ada Reader, 20")
@@ -175,10 +187,46 @@ def test_an_edited_report_has_the_persons_words_and_codes(
     assert lines[1:3] == ["Left bundle branch block.", "Old infarction of the lower wall."]
     assert lines[3].startswith("Coded findings: ")
     assert "(AFIB)" not in final["conclusion"]
+    assert "security" not in final["meta"]  # nothing of it is the model's
+    assert final["conclusionCode"] == plain(final["conclusionCode"])
     assert provenance_of(client, final)["agent"][0]["type"]["coding"][0]["code"] == "author"
     found = client.get("/fhir/DiagnosticReport?conclusion=CLBBB&results-interpreter=Practitioner/7").json
     assert found["total"] == 1
     assert confirmations(application)[0].decision == "edit"
+
+
+def test_of_an_edited_report_each_code_says_whether_the_model_had_reported_it(
+    client: FlaskClient, report: dict[str, Any]
+) -> None:
+    kept, *_ = codes(report)
+    both = put(
+        client,
+        report | {
+            "status": "final", "resultsInterpreter": [READER],
+            "conclusionCode": [report["conclusionCode"][0], statement("IMI")],
+        },
+    ).json  # fmt: skip
+    check_resource(both, "DiagnosticReport")
+    assert codes(both) == [kept, "IMI"]
+    assert both["meta"]["security"] == [LABELLED_INSIDE]
+    models, persons = both["conclusionCode"]
+    assert models["extension"] == [{"url": INLINE, "valueCoding": LABEL}]
+    assert "extension" not in persons
+    for accept in ("application/fhir+xml", "application/fhir+json; fhirVersion=5.0"):
+        shown = client.get(f"/fhir/DiagnosticReport/{report['id']}", headers={"Accept": accept})
+        assert (shown.status_code, shown.text.count("CLINAST_AIRPT")) == (200, 1)
+    assert put(client, both).headers["ETag"] == 'W/"3"'  # as it was read it is no change
+
+    edit = [{"name": "conclusionCode", "valueCodeableConcept": statement(code)} for code in ("IMI", kept)]
+    models_again = decide(client, both, "edit", edit[1]).json
+    assert (codes(models_again), models_again["meta"]["security"]) == ([kept], [LABEL])
+    assert models_again["conclusionCode"] == plain(report["conclusionCode"][:1])
+    persons_alone = decide(client, models_again, "edit", edit[0]).json
+    assert (codes(persons_alone), persons_alone["meta"].get("security")) == (["IMI"], None)
+    # What was taken away and comes back is what the model had reported, and a person asserts.
+    assert decide(client, persons_alone, "edit", *edit).json["conclusionCode"][1] == models
+    assert "AIconfidence" in client.get(f"/fhir/DiagnosticReport/{report['id']}/_history/2").text
+    assert client.get("/fhir/DiagnosticReport?_security=AIAST").json["total"] == 0
 
 
 def test_codes_alone_are_edited_by_put_and_the_words_follow(client: FlaskClient, report: dict[str, Any]) -> None:

@@ -13,9 +13,14 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from fhir_ecg.api.app import create_app
+from fhir_ecg.fhir.criteria_met import is_met
+from fhir_ecg.fhir.search import parse_search
+from fhir_ecg.fhir.search_values import PREFIXES
 from fhir_ecg.service.application import Application
+from fhir_ecg.service.verify import verify
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.tables import AuditEventRow, JobRow, ResourceRow
+from fhir_ecg.store.verification.finding import Finding
 
 IDENTIFIER = {"system": "http://hospital.example/ecg", "value": "E-1"}
 CRITERIA = "identifier=http://hospital.example/ecg|E-1"
@@ -87,8 +92,74 @@ def test_several_matches_are_412(client: FlaskClient, application: Application, 
 
 def test_a_condition_that_matches_nothing_lets_in(client: FlaskClient, application: Application, ecg: bytes) -> None:
     post(client, ecg)
-    assert post(client, ecg, If_None_Exist="identifier=E-2").status_code == 201
+    other = ecg.replace(b"E-1", b"E-2")
+    assert post(client, other, If_None_Exist="identifier=E-2").status_code == 201
     assert stored(application) == (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        "identifier=E-2",
+        "identifier=http://another.example|E-1",
+        f"{CRITERIA}&date=lt2000",
+        "patient=Patient/another",
+        "_id=E-1",
+        "subject:missing=true",
+        "identifier:not=E-1",
+    ],
+)
+def test_a_condition_that_would_not_find_what_is_sent_is_refused(
+    client: FlaskClient, application: Application, ecg: bytes, criteria: str
+) -> None:
+    """As HAPI does: sent again, it would be stored again each time."""
+    answer = post(client, ecg, If_None_Exist=criteria)
+    assert answer.status_code == 400
+    assert criteria.rpartition("&")[2] in answer.json["issue"][0]["diagnostics"]
+    assert stored(application) == (0, 0, 0)
+    with Session(application.store.engine) as session:
+        assert session.scalars(select(AuditEventRow.action)).all() == ["refuse"]
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        f"{CRITERIA}&date=ge2000&status=final&code:missing=false",
+        "subject.identifier=unknown",  # hangs on what is referred to, so that nobody can tell beforehand
+        "_lastUpdated=gt2000",
+        "identifier=E-0,E-1",
+    ],
+)
+def test_a_condition_that_holds_or_may_hold_lets_in(client: FlaskClient, ecg: bytes, criteria: str) -> None:
+    assert post(client, ecg, If_None_Exist=criteria).status_code == 201
+
+
+def test_what_matches_is_answered_whatever_is_sent(client: FlaskClient, application: Application, ecg: bytes) -> None:
+    first = post(client, ecg)
+    again = post(client, ecg.replace(b"E-1", b"E-2"), If_None_Exist=CRITERIA)
+    assert (again.status_code, again.json["id"]) == (200, first.json["id"])
+    assert stored(application) == (1, 1, 1)
+
+
+def test_what_matches_no_longer_does_not_stand_in_the_way_and_32_at_once_are_one(
+    application: Application, settings: Settings, ecg: bytes
+) -> None:
+    """The first has its condition's key, and then another identifier: the search finds nothing, so one is created."""
+    app = create_app(application, settings)
+    first = post(app.test_client(), ecg, If_None_Exist=CRITERIA)
+    amended = first.json | {"identifier": [IDENTIFIER | {"value": "E-2"}]}
+    put = app.test_client().put(
+        f"/fhir/Observation/{first.json['id']}", data=json.dumps(amended), content_type="application/fhir+json"
+    )
+    assert put.status_code == 200
+    with ThreadPoolExecutor(32) as senders:
+        answers = list(senders.map(lambda _: post(app.test_client(), ecg, If_None_Exist=CRITERIA), range(32)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 31 + [201]
+    assert {answer.json["id"] for answer in answers} - {first.json["id"]} == {answers[0].json["id"]}
+    assert stored(application) == (2, 2, 2)
+    findings: list[Finding] = []
+    verify(application, {}, findings.append, lambda _rows: lambda _seen: None)
+    assert findings == []
 
 
 def test_a_key_belongs_to_its_bytes(client: FlaskClient, application: Application, ecg: bytes) -> None:
@@ -139,3 +210,42 @@ def test_a_window_that_is_over_lets_in_again(application: Application, settings:
     policy = replace(application.policy, same_bytes_within=timedelta(microseconds=1))
     client = create_app(replace(application, policy=policy), settings).test_client()
     assert [post(client, ecg).status_code for _ in range(2)] == [201, 201]
+
+
+def test_what_a_condition_is_said_to_find_is_what_a_search_finds(client: FlaskClient, ecg: bytes) -> None:
+    """Of each kind of criterion, some that hold and some that do not."""
+    sent = json.loads(ecg) | {
+        "subject": {"reference": "Patient/a", "identifier": {"system": "http://a.example", "value": "p"}},
+        "effectiveDateTime": "2026-01-04T08:30:00+01:00",
+        "encounter": {"display": "ward"},
+        "code": {"text": "only words"},
+    }
+    assert post(client, json.dumps(sent).encode()).status_code == 201
+    identifiers = [
+        "E-1",
+        "e-1",
+        "|E-1",
+        "http://hospital.example/ecg|",
+        "http://hospital.example/ecg|E-2",
+        "E-0,E-1",
+        "|",
+    ]
+    dates = ["2026", "2026-01-04", "2026-01-04T07:30:00Z", "2026-01-04T08:30:00Z", "2025", "2027-01-01"]
+    queries = [("identifier", value) for value in identifiers]
+    queries += [("date", prefix + date) for date in dates for prefix in ("", *PREFIXES)]
+    queries += [("date", "2025,2026"), ("identifier:not", "E-1"), ("identifier:not", "E-2")]
+    queries += [
+        ("patient", "Patient/a"),
+        ("patient", "a"),
+        ("patient", "b"),
+        ("subject", "Patient/a"),
+        ("subject", "Group/a"),
+    ]
+    queries += [("patient:identifier", "http://a.example|p"), ("patient:identifier", "q"), ("subject:Patient", "a")]
+    queries += [
+        (f"{name}:missing", value) for name in ("encounter", "code", "device", "date") for value in ("true", "false")
+    ]
+    for name, value in queries:
+        [criterion] = parse_search("Observation", [(name, value)]).criteria
+        found = client.get("/fhir/Observation", query_string={name: value}).json["total"]
+        assert is_met(criterion, sent) is (found == 1), (name, value)

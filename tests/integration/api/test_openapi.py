@@ -42,6 +42,12 @@ def test_every_route_is_described_and_every_description_is_of_a_route(
         assert endpoint in ROUTES
 
 
+def test_routes_are_grouped_and_what_is_sent_comes_first(described: dict[str, Any]) -> None:
+    groups = [group["name"] for group in described["tags"]]
+    assert {tag for operation in operations(described).values() for tag in operation["tags"]} == set(groups)
+    assert (groups[:2], groups[-1]) == (["Observation", "DiagnosticReport"], "server")
+
+
 def test_references_lead_somewhere_and_names_are_unique(described: dict[str, Any]) -> None:
     def references(node: Any) -> list[str]:
         if isinstance(node, dict):

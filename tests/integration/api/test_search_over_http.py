@@ -5,15 +5,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from databases import Fill
 from fhir.resources.R4B.bundle import Bundle
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fhir_ecg.api.app import create_app
+from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.examples import example_observations
 from fhir_ecg.service.application import Application
 from fhir_ecg.service.classify import classify
+from fhir_ecg.settings import Settings
+from fhir_ecg.store.migrations import upgrade
 from fhir_ecg.store.tables import AuditEventRow, JobRow
 
+FHIR = "application/fhir+json"
 NAMES = ("normal-sinus-rhythm", "atrial-fibrillation", "sinus-bradycardia")
 SUBSETTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
@@ -22,18 +29,31 @@ SUBSETTED = {
 }
 
 
-@pytest.fixture
-def read(client: FlaskClient, application: Application, examples: dict[str, bytes]) -> dict[str, str]:
-    """Three examples, sent and read: ids of the Observations by name."""
-    ids = {}
+def three_read(url: str) -> None:
+    """Fill a database with three examples, sent and read."""
+    settings = Settings(database_url=url)
+    application = bootstrap(settings)
+    upgrade(application.store.engine)
+    client, examples = create_app(application, settings).test_client(), example_observations()
     for name in NAMES:
-        answer = client.post("/fhir/Observation", data=examples[name], content_type="application/fhir+json")
-        ids[name] = answer.json["id"]
+        assert client.post("/fhir/Observation", data=examples[name], content_type=FHIR).status_code == 201
     with Session(application.store.engine) as session:
         jobs = session.scalars(select(JobRow.id)).all()
     for job in jobs:
         assert classify(application, job) == "read"
-    return ids
+    application.store.engine.dispose()
+
+
+@pytest.fixture
+def database_content(request: pytest.FixtureRequest, database_content: Fill) -> Fill:
+    return three_read if "read" in request.fixturenames else database_content
+
+
+@pytest.fixture
+def read(client: FlaskClient) -> dict[str, str]:
+    """Three examples, sent and read: ids of the Observations by name."""
+    found = {name: client.get(f"/fhir/Observation?identifier={name}&status=final").json["entry"] for name in NAMES}
+    return {name: entry["resource"]["id"] for name, [entry] in found.items()}
 
 
 def search(client: FlaskClient, query: str, **headers: str) -> Any:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fhir_ecg.fhir.document import Form
+from fhir_ecg.fhir.reading_resources import device_id, model_device
 from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.service.classify import classify
 from fhir_ecg.service.submit import submit
@@ -120,3 +121,37 @@ def test_an_attempt_that_was_taken_over_writes_nothing(application: Application,
 
     assert classify(overtaken, job(application).id) == "not claimed"
     assert versions(application, report_id) == ["registered", "partial"]
+
+
+def test_what_an_older_version_stored_of_the_model_is_made_whole(
+    application: Application, examples: dict[str, bytes]
+) -> None:
+    """Workers at once, on the Device of a version that knew no cards: one next version comes of it, and stays."""
+    model = application.model()
+    incomplete = model_device(model)
+    with application.store.transaction() as work:
+        work.resources.put(incomplete, now())
+    for _ in range(5):
+        submit(application, examples["sinus-tachycardia"], Form(), Caller("ehr"))
+    with Session(application.store.engine) as session:
+        jobs = session.scalars(select(JobRow.id)).all()
+    with ThreadPoolExecutor(4) as workers:
+        assert list(workers.map(lambda job_id: classify(application, job_id), jobs[:4])) == ["read"] * 4
+
+    with application.store.transaction() as work:
+        older, whole = (work.resources.get("Device", device_id(model), version) for version in (1, 2))
+        assert older is not None
+        assert whole is not None
+        assert work.resources.get("Device", device_id(model), 3) is None
+        assert older.content["extension"] == incomplete["extension"]
+        described = whole.content["extension"][1]["valueReference"]["reference"]
+        card = work.resources.get("DocumentReference", described.partition("/")[2])
+        assert card is not None
+        assert card.version == 1
+        # A process that writes the former one beside it does not take it back: it would go to and fro.
+        work.resources.put_shared(incomplete, now())
+    assert classify(application, jobs[4]) == "read"
+    with application.store.transaction(writes=False) as work:
+        current = work.resources.get("Device", device_id(model))
+    assert current is not None
+    assert (current.version, current.content) == (2, whole.content)

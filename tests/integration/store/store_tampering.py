@@ -4,9 +4,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy.orm import Session
 
-from fhir_ecg.store.audit_chain import digest_of_entry
+from fhir_ecg.store.audit_chain import EVIDENCE, append, digest_of_entry, digest_of_row
+from fhir_ecg.store.tables import AuditEventRow, SubmissionRow
 
 Named = tuple[str, str]
 
@@ -113,10 +115,6 @@ def _forge_entry(which: str) -> Callable[[Connection], Named]:
     """Change who did it, and compute its digest as the service does."""
 
     def do(connection: Connection) -> Named:
-        from sqlalchemy import select, update
-
-        from fhir_ecg.store.tables import AuditEventRow
-
         lane = one(connection, "SELECT lane FROM audit_lane WHERE position > 1 ORDER BY position DESC").lane
         table = AuditEventRow.__table__
         order = table.c.position if which == "first" else table.c.position.desc()
@@ -128,6 +126,22 @@ def _forge_entry(which: str) -> Callable[[Connection], Named]:
         return "audit_event", row["id"]
 
     return do
+
+
+def _cover_by_an_entry(connection: Connection) -> Named:
+    """Change a row, and put an entry at the end of a lane that holds what it is now, as the service would write it."""
+    with Session(connection, join_transaction_mode="create_savepoint") as session:
+        row = session.scalars(select(SubmissionRow).order_by(SubmissionRow.id).limit(1)).one()
+        row.client = "somebody-else"
+        session.flush()
+        name, last = EVIDENCE[SubmissionRow].key(row), func.max(AuditEventRow.recorded)
+        entry = {"id": "covering", "recorded": session.scalar(select(last)), "action": "create", "outcome": "success"}
+        digests = {name: digest_of_row(row)}
+        append(
+            session, [entry | {"entities": [], "detail": {}, "digests": digests, "client": None, "request_id": None}]
+        )
+        session.commit()
+    return "submission", name
 
 
 def _lane(change: str) -> Callable[[Connection], Named]:
@@ -306,7 +320,52 @@ def _admission(change: str) -> Callable[[Connection], Named]:
     return _row("admission", change, _ADMISSION, _ADMISSION_KEY)
 
 
+def _confirmation(change: str) -> Callable[[Connection], Named]:
+    return _row("confirmation", change, "confirmation/{report_id}/{report_version}", "report_id, report_version")
+
+
+def _expired_again(connection: Connection) -> Named:
+    """Let a prediction that expired with its case be there again."""
+    gone = one(
+        connection,
+        "SELECT report_id FROM job WHERE report_id IN (SELECT id FROM resource WHERE type = 'DiagnosticReport' AND deleted)",
+    )
+    return _copy("prediction", {"report_id": gone.report_id}, f"prediction/{gone.report_id}")(connection)
+
+
+_GONE = "expired_at IS NOT NULL"
+_EMPTY = f"{_GONE} AND NOT deleted AND type = 'Observation'"
+_HELD = "id IN (SELECT submission_id FROM resource_version WHERE id IN (SELECT observation_id FROM legal_hold))"
+
+
+def _hold(change: str, key: str, where: str) -> Callable[[Connection], Named]:
+    return _row("legal_hold", change, key, "id", where)
+
+
+RETENTION_TAMPERINGS = [
+    Tampering("submission: restored", _row("submission", "UPDATE submission SET expired_at = NULL, body = :new", "submission/{id}", "id", _GONE)),
+    Tampering("submission: bytes in what has expired", _row("submission", "UPDATE submission SET body = :new", "submission/{id}/expired", "id", _GONE)),
+    Tampering("submission: time of expiry changed", _row("submission", f"UPDATE submission SET expired_at = {_UTC}", "submission/{id}/expired", "id", _GONE)),
+    Tampering("submission: expiry of a held ECG forged", _row("submission", f"UPDATE submission SET body = '', expired_at = {_UTC}", "submission/{id}", "id", _HELD)),
+    Tampering("submission: emptied without expiry", _row("submission", "UPDATE submission SET body = ''", "submission/{id}", "id", _HELD)),
+    Tampering("version: restored", _row("resource_version", "UPDATE resource_version SET expired_at = NULL, content = :new", _VERSION, "type, id, version", _EMPTY)),
+    Tampering("version: content in what has expired", _row("resource_version", "UPDATE resource_version SET content = :new", f"{_VERSION}/expired", "type, id, version", _EMPTY)),
+    Tampering("version: expiry forged", _version(f"UPDATE resource_version SET content = NULL, expired_at = {_UTC}")),
+    Tampering("version: an expired one deleted", _row("resource_version", "DELETE FROM resource_version", f"{_VERSION}/expired", "type, id, version", _EMPTY)),
+    Tampering("version: the deletion of an expired case undone", _row("resource_version", "UPDATE resource_version SET deleted = :false", f"{_VERSION}/expired", "type, id, version", f"{_GONE} AND deleted")),
+    Tampering("prediction: one more removed than is listed", _row("prediction", "DELETE FROM prediction", "prediction/{report_id}", "report_id")),
+    Tampering("prediction: one of an expired case again", _expired_again),
+    Tampering("hold: reason changed", _hold("UPDATE legal_hold SET reason = 'none'", "legal_hold/{id}", "released_at IS NULL")),
+    Tampering("hold: another ECG", _hold("UPDATE legal_hold SET observation_id = 'another'", "legal_hold/{id}", "released_at IS NULL")),
+    Tampering("hold: deleted", _hold("DELETE FROM legal_hold", "legal_hold/{id}", "released_at IS NULL")),
+    Tampering("hold: released", _hold(f"UPDATE legal_hold SET released_at = {_UTC}, release_reason = 'x'", "legal_hold/{id}", "released_at IS NULL")),
+    Tampering("hold: release changed", _hold("UPDATE legal_hold SET release_reason = 'x'", "legal_hold/{id}/released", "released_at IS NOT NULL")),
+    Tampering("hold: release undone", _hold("UPDATE legal_hold SET released_at = NULL, release_reason = NULL", "legal_hold/{id}", "released_at IS NOT NULL")),
+    Tampering("hold: inserted", _copy("legal_hold", {"id": "forged"}, "legal_hold/forged")),
+]  # fmt: skip
+
 TAMPERINGS = [
+    Tampering("entry: put in to cover a change", _cover_by_an_entry),
     Tampering("entry: client changed", _entry("client", "somebody-else")),
     Tampering("entry: request erased", _entry("request_id", None)),
     Tampering("entry: time changed", _entry("recorded", "2020-01-01 00:00:00.000000")),
@@ -373,6 +432,13 @@ TAMPERINGS = [
     Tampering("predictions: two swapped", _swap_predictions),
     Tampering("cancellation: reasons changed", _row("cancellation", "UPDATE cancellation SET reasons = '[]'", "cancellation/{id}", "id")),
     Tampering("cancellation: deleted", _row("cancellation", "DELETE FROM cancellation", "cancellation/{id}", "id")),
+    Tampering("confirmation: decision changed", _confirmation("UPDATE confirmation SET decision = 'reject'")),
+    Tampering("confirmation: person changed", _confirmation("UPDATE confirmation SET interpreters = '[{{\"reference\": \"Practitioner/8\"}}]'")),
+    Tampering("confirmation: client changed", _confirmation("UPDATE confirmation SET client = 'somebody-else'")),
+    Tampering("confirmation: model's version changed", _confirmation("UPDATE confirmation SET machine_version = 1")),
+    Tampering("confirmation: time changed", _confirmation(f"UPDATE confirmation SET decided_at = {_UTC}")),
+    Tampering("confirmation: deleted", _confirmation("DELETE FROM confirmation")),
+    Tampering("confirmation: inserted", _copy("confirmation", {"report_id": "forged"}, "confirmation/forged/3")),
     Tampering("weights: name changed", _row("weights", "UPDATE weights SET name = 'another'", "weights/{sha256}", "sha256")),
     Tampering("weights: bytes changed", _row("weights", "UPDATE weights SET body = :new", "weights/{sha256}", "sha256")),
     Tampering("weights: deleted", _row("weights", "DELETE FROM weights", "weights/{sha256}", "sha256")),

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 from store_tampering import TAMPERINGS, Tampering
@@ -73,8 +75,20 @@ def a_working_day(application: Application, settings: Settings) -> None:
     amended = json.dumps(sent[0] | {"subject": {"reference": "Patient/other"}})
     assert client.put(f"/fhir/Observation/{sent[0]['id']}", data=amended, content_type=FHIR).status_code == 200
     assert client.delete(f"/fhir/Observation/{sent[1]['id']}").status_code in {200, 204}
+    confirm_report_of(client, sent[2])
     assert client.post("/fhir/Observation", data=b"{}", content_type=FHIR).status_code >= 400
     assert client.post("/fhir/Observation", data=examples["sinus-bradycardia"], content_type=FHIR).status_code == 201
+
+
+def confirm_report_of(client: FlaskClient, observation: dict[str, Any]) -> None:
+    [entry] = client.get(f"/fhir/DiagnosticReport?result=Observation/{observation['id']}").json["entry"]
+    parameters = [
+        {"name": "decision", "valueCode": "confirm"},
+        {"name": "interpreter", "valueReference": {"reference": "Practitioner/7"}},
+    ]
+    body = json.dumps({"resourceType": "Parameters", "parameter": parameters})
+    address = f"/fhir/DiagnosticReport/{entry['resource']['id']}/$confirm"
+    assert client.post(address, data=body, content_type=FHIR).status_code == 200
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -123,7 +137,15 @@ def seen_within(connection: Connection) -> list[Finding]:
 def test_any_value_of_any_row_that_is_changed_is_found(used: Application, seed: int) -> None:
     """A column of a chained table, chosen at random, of a row chosen at random, becomes another's or a new value."""
     chance = random.Random(seed)
-    tables = ["audit_event", "submission", "resource_version", "prediction", "cancellation", "admission"]
+    tables = [
+        "audit_event",
+        "submission",
+        "resource_version",
+        "prediction",
+        "cancellation",
+        "confirmation",
+        "admission",
+    ]
     with used.store.engine.connect() as connection:
         for table in tables:
             rows = connection.execute(text(f"SELECT * FROM {table}")).mappings().all()

@@ -77,6 +77,7 @@ def test_what_a_migration_adds_to_a_table_older_processes_need_not_write(applica
         after = before
 
 
+@pytest.mark.parametrize("database_content", [lambda _: None], ids=["empty"])
 def test_many_upgrades_at_once_are_one(database_url: str) -> None:
     engines = [open_engine(database_url) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:

@@ -1,16 +1,19 @@
 """The index of older versions: what is found right after the upgrade, and after it was written anew."""
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from fhir_ecg.fhir.audit_search import parse_audit_search
 from fhir_ecg.fhir.document import Form
 from fhir_ecg.fhir.search import parse_search
-from fhir_ecg.service.application import Application, Caller
+from fhir_ecg.service.application import Application, Caller, now
 from fhir_ecg.service.submit import submit
+from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.migrations import downgrade, upgrade
-from fhir_ecg.store.reindex import outdated, reindex
+from fhir_ecg.store.reindex import count_audit_index, outdated, reindex, reindex_audit
 from fhir_ecg.store.search_tables import DateRow, ReferenceRow, SortRow, StringRow, TokenRow
-from fhir_ecg.store.tables import ResourceRow
+from fhir_ecg.store.tables import AuditReferenceRow, ResourceRow
+from fhir_ecg.store.verification.verify import verification
 
 TABLES = (TokenRow, ReferenceRow, DateRow, StringRow, SortRow)
 # In the order of their dates.
@@ -99,3 +102,51 @@ def test_every_resource_has_a_place_in_every_order(application: Application, exa
             .group_by(SortRow.parameter)
         ).all()
     assert sorted((name, count) for name, count in places) == [("date", reports), ("issued", reports)]
+
+
+def audit_index(application: Application) -> set[tuple[object, ...]]:
+    table = AuditReferenceRow
+    with Session(application.store.engine) as session:
+        columns = (table.role, table.value, table.recorded, table.event_id)
+        return {tuple(row) for row in session.execute(select(*columns))}
+
+
+def events_about(application: Application, reference: str) -> int:
+    with application.store.transaction(writes=False) as work:
+        return len(work.audit_events.find(parse_audit_search([("entity", reference)], lenient=False)).records)
+
+
+def unsound(application: Application) -> set[str]:
+    with verification(application.store.engine) as view:
+        return {finding.table for finding in view.findings({}, lambda _: None)}
+
+
+def test_what_audit_entries_are_found_by_is_written_anew(application: Application, examples: dict[str, bytes]) -> None:
+    reports = fill(application, examples)
+    moment = now()
+    with application.store.transaction() as work:
+        for number in range(600):  # more than one page
+            work.audit.add(AuditEntry("read", entities=(f"Observation/{number}/_history/1",)), moment)
+    engine, whole, reference = application.store.engine, audit_index(application), f"DiagnosticReport/{reports[0]}"
+    table = AuditReferenceRow
+    with Session(engine) as session, session.begin():
+        session.execute(delete(table).where(table.value == reference))
+        session.execute(delete(table).where(table.value.like("Observation/5%")))
+        [(event, recorded), *_] = session.execute(select(table.event_id, table.recorded).where(table.role == "entity"))
+        for wrong in ({"event_id": event}, {"event_id": "none"}):
+            row = {"role": "entity", "value": "DiagnosticReport/other", "recorded": recorded} | wrong
+            session.execute(insert(table).values(row))
+    assert (events_about(application, reference), unsound(application)) == (0, {"audit_reference"})
+
+    steps = reindex_audit(engine)
+    first = next(steps)
+    steps.close()  # as with Ctrl-C
+    assert first.added > 0
+    rows = count_audit_index(engine)
+    rest = list(reindex_audit(engine))
+    assert sum(step.seen for step in rest) == rows
+    assert sum(step.added for step in rest) > 0
+    assert sum(step.removed for step in rest) == 2
+    assert audit_index(application) == whole
+    assert (events_about(application, reference), unsound(application)) == (1, set())
+    assert {(step.added, step.removed) for step in reindex_audit(engine)} == {(0, 0)}

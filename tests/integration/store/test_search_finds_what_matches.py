@@ -195,7 +195,7 @@ def expected(everything: list[Resource], query: Query, sort: str) -> list[str]:
         if resource["resourceType"] == "DiagnosticReport"
         and all(TESTS[name](resource, value, everything) for name, value in query)
     ]
-    keys = (sort or "-_lastUpdated").split(",")
+    keys = (sort or "-created").split(",")
     if keys[-1].removeprefix("-") != "_id":
         keys.append("-_id" if keys[-1].startswith("-") else "_id")
 
@@ -203,7 +203,9 @@ def expected(everything: list[Resource], query: Query, sort: str) -> list[str]:
         name = key.removeprefix("-")
         if name == "date":
             return (span(item[1]) or (EARLIEST,))[0]
-        return {"_lastUpdated": item[0] // 2, "_id": item[1]["id"], "issued": EARLIEST}[name]
+        # The first half is changed after all are created: see `store`.
+        changed = item[0] // 2 + (len(everything) if item[0] < len(everything) // 2 else 0)
+        return {"created": item[0] // 2, "_lastUpdated": changed, "_id": item[1]["id"], "issued": EARLIEST}[name]
 
     def compare(one: tuple[int, Resource], other: tuple[int, Resource]) -> int:
         for key in keys:
@@ -216,10 +218,12 @@ def expected(everything: list[Resource], query: Query, sort: str) -> list[str]:
 
 
 def store(session: Session, everything: list[Resource]) -> None:
-    for number, resource in enumerate(everything):
-        # Two at each moment, so that the id has to decide.
-        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number // 2)
-        Resources(session).put({"resourceType": "", "id": ""} | resource, moment)
+    first_half = everything[: len(everything) // 2]
+    for some, offset in ((everything, 0), (first_half, len(everything))):
+        for number, resource in enumerate(some):
+            # Two at each moment, so that the id has to decide.
+            moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number // 2 + offset)
+            Resources(session).put({"resourceType": "", "id": ""} | resource, moment)
     session.flush()
 
 

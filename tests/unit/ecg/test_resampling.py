@@ -35,11 +35,13 @@ def ramps(times: NDArray[np.float64]) -> NDArray[np.float64]:
 @example(rate=50.0)
 @example(rate=1000 / 3.88)
 @example(rate=2000.0)
+@example(rate=100.0099)  # where the ratio is furthest from the true one
 @settings(max_examples=40, deadline=None)
 def test_a_sine_of_7_hz_survives_from_any_rate_in_its_place(rate: float) -> None:
+    """Within a millisecond, in which it goes by 0.044 at most."""
     resampled = resample(sine(7, rate), rate, TARGET)
     expected = np.sin(2 * np.pi * 7 * np.arange(resampled.shape[1]) / TARGET)
-    np.testing.assert_allclose(resampled[0, MIDDLE], expected[MIDDLE], atol=0.02)
+    np.testing.assert_allclose(resampled[0, MIDDLE], expected[MIDDLE], atol=0.045)
 
 
 @pytest.mark.parametrize("hertz", [70.0, 93.0, 130.0, 210.0])

@@ -6,7 +6,7 @@ from typing import Any
 from fhir_ecg.ecg.leads import TWELVE_LEADS, Lead
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.fhir.document import Form, read_observation
-from fhir_ecg.fhir.ecg_observation import read_recording
+from fhir_ecg.fhir.ecg_observation import Sent, read_joined
 from fhir_ecg.fhir.lead_coding import lead_code
 from fhir_ecg.fhir.outcome import Problem, RefusedError
 from fhir_ecg.fhir.repairs import NONE, Repair
@@ -67,7 +67,7 @@ def with_change(path: Path, value: Any, **elements: Any) -> dict[str, Any]:
 def take(body: bytes, form: Form = JSON, allowed: frozenset[Repair] = NONE) -> tuple[dict[str, Any], Recording]:
     """What happens at the door: parse, check, decode."""
     resource, _ = read_observation(body, form)
-    return resource, read_recording(resource, allowed)
+    return resource, read_joined([Sent(resource)], allowed)
 
 
 def problems_of(resource: dict[str, Any]) -> tuple[Problem, ...]:

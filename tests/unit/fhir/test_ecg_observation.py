@@ -13,7 +13,7 @@ from sent_ecg import ABSENT, Path, component, observation, problems_of, refusal,
 
 from fhir_ecg.ecg.leads import CHEST_LEADS, TWELVE_LEADS, Lead
 from fhir_ecg.ecg.recording import Recording
-from fhir_ecg.fhir.ecg_observation import ecg_observation, read_recording
+from fhir_ecg.fhir.ecg_observation import Sent, ecg_observation, read_joined
 from fhir_ecg.fhir.parsing import check_observation, parse_json, serialise
 
 VALUE = "Observation.component[{}].value.ofType(SampledData)"
@@ -245,7 +245,7 @@ def test_the_observation_we_write_is_valid_r4() -> None:
     )
     resource = parse_json(serialise(written))
     check_observation(resource)
-    assert read_recording(resource).samples == 3
+    assert read_joined([Sent(resource)]).samples == 3
     Observation.model_validate(resource)
     assert {name: resource[name] for name in ("status", "subject", "effectiveDateTime")} == {
         "status": "final", "subject": {"reference": "Patient/7"}, "effectiveDateTime": "2026-11-22T09:30:00+00:00",

@@ -95,11 +95,12 @@ def test_elements_are_those_of_the_type_and_the_mandatory_ones() -> None:
 
 
 def test_the_manifest_names_the_files() -> None:
-    assert manifest(MOMENT, "http://a/fhir/$export", [("Device", "http://a/Device-1.ndjson", 3)], secured=True) == {
+    files, deleted = [("Device", "http://a/Device-1.ndjson", 3)], [("http://a/deleted/Device-1.ndjson", 2)]
+    assert manifest(MOMENT, "http://a/fhir/$export", files, deleted, secured=True) == {
         "transactionTime": "2026-01-02T03:04:05.678Z",
         "request": "http://a/fhir/$export",
         "requiresAccessToken": True,
         "output": [{"type": "Device", "url": "http://a/Device-1.ndjson", "count": 3}],
-        "deleted": [],
+        "deleted": [{"type": "Bundle", "url": "http://a/deleted/Device-1.ndjson", "count": 2}],
         "error": [],
     }

@@ -16,7 +16,7 @@ from fhir_ecg.ecg.quality import quality_findings
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.ecg.synthesis import EXAMPLES, synthesise
 from fhir_ecg.fhir.document import Form, read_observation
-from fhir_ecg.fhir.ecg_observation import ecg_observation, read_recording
+from fhir_ecg.fhir.ecg_observation import Sent, ecg_observation, read_joined
 from fhir_ecg.fhir.outcome import RefusedError
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.fhir.plausibility import check_plausibility
@@ -84,7 +84,7 @@ def corrupted(path: Path, value: Any) -> dict[str, Any]:
 
 def read(document: dict[str, Any]) -> Recording:
     observation, _ = read_observation(json.dumps(document).encode(), Form())
-    recording = read_recording(r4_form(observation))
+    recording = read_joined([Sent(r4_form(observation))])
     check_plausibility(recording, "Observation")
     return recording
 

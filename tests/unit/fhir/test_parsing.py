@@ -57,7 +57,39 @@ def nested(levels: int) -> bytes:
 def test_what_is_no_json_object_that_can_be_held(body: bytes, message: str) -> None:
     with pytest.raises(MalformedError, match=message) as caught:
         parse_json(body)
-    assert [(problem.code, problem.expression) for problem in caught.value.problems] == [("structure", "Observation")]
+    [problem] = caught.value.problems
+    assert (problem.code, (problem.expression or "").split(".")[0]) == ("structure", "Observation")
+
+
+@pytest.mark.parametrize(
+    ("body", "expression"),
+    [
+        ('{"component": [{"a": 1}, {"valueQuantity": {"value": NaN}}]}', "component[1].value.ofType(Quantity).value"),
+        ('{"component": [{"code": {"text": "a", "text": "b"}}]}', "component[0].code"),
+        ('{"note": [{"text": "\\u0000"}]}', "note[0].text"),
+        ('{"note": [{"no FHIR name": {"text": 1e1000}}]}', "note[0]"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("around", "root"),
+    [
+        ("{}", "Observation"),
+        ('{"resourceType": "Parameters", "parameter": [1, {"resource": {}}]}', "Parameters.parameter[1].resource"),
+        ('{"resourceType": "Bundle", "entry": [{"resource": {}}]}', "Bundle.entry[0].resource"),
+    ],
+)
+def test_what_cannot_be_read_is_told_where_it_stands(around: str, root: str, body: str, expression: str) -> None:
+    """By the type that the document itself has; a path ends where its names are no longer FHIR's."""
+    with pytest.raises(MalformedError) as caught:
+        parse_json(around.replace("{}", body).encode(), "Observation")
+    assert [problem.expression for problem in caught.value.problems] == [f"{root}.{expression}"]
+
+
+def test_what_is_no_document_has_the_type_that_belongs_there() -> None:
+    for expected in ("Bundle", None):
+        with pytest.raises(MalformedError) as caught:
+            parse_json(b'{"resourceType": "Parameters", ', expected)
+        assert [problem.expression for problem in caught.value.problems] == [expected]
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,13 @@ def test_a_provenance() -> None:
     assert "reason" not in provenance
 
 
+def test_codes_that_r5_does_not_have() -> None:
+    card = {"role": "derivation", "what": {"reference": "DocumentReference/card"}}
+    provenance = OURS["provenance"] | {"entity": [*OURS["provenance"]["entity"], card]}
+    assert [each["role"] for each in as_sent(r5_form(provenance))["entity"]] == ["source", "source"]
+    assert as_sent(r5_form(OURS["terminology"]))["codeSearch"] == "in-compose-or-expansion"
+
+
 def test_a_task() -> None:
     task = TASK | {
         "reasonCode": {"text": "palpitations"},

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sent_ecg import sampled_data
 
 from fhir_ecg.fhir.parsing import parse_json, serialise
-from fhir_ecg.fhir.sampled_data import UCUM, SampledDataError, decode_sampled_data, encode_sampled_data
+from fhir_ecg.fhir.repairs import NONE
+from fhir_ecg.fhir.sampled_data import UCUM, DecodedSamples, SampledDataError, decode_dimensions, encode_sampled_data
 
 ABSENT = object()
 
@@ -28,9 +29,13 @@ def origin(value: Any = 0, **unit: Any) -> dict[str, Any]:
     return {"value": value} | unit
 
 
+def decoded_lead(sample: dict[str, Any]) -> DecodedSamples:
+    return decode_dimensions(sample, 1, NONE)
+
+
 def faults(sample: dict[str, Any]) -> list[tuple[str, str | None]]:
     with pytest.raises(SampledDataError) as caught:
-        decode_sampled_data(sample)
+        decoded_lead(sample)
     assert str(caught.value) == "; ".join(problem.diagnostics for problem in caught.value.problems)
     return [(problem.code, problem.expression) for problem in caught.value.problems]
 
@@ -60,8 +65,8 @@ VALUES = [
 
 @pytest.mark.parametrize(("sample", "millivolts"), VALUES)
 def test_values(sample: dict[str, Any], millivolts: list[float]) -> None:
-    decoded = decode_sampled_data(sample)
-    np.testing.assert_allclose(decoded.millivolts, millivolts, rtol=1e-12)
+    decoded = decoded_lead(sample)
+    np.testing.assert_allclose(decoded.millivolts, [millivolts], rtol=1e-12)
     assert decoded.sampling_rate == 500
 
 
@@ -84,8 +89,8 @@ def test_values(sample: dict[str, Any], millivolts: list[float]) -> None:
     ids=str,
 )
 def test_units(unit: dict[str, str], expected: float) -> None:
-    decoded = decode_sampled_data(sampled("2", factor=1, origin=origin(**unit)))
-    np.testing.assert_allclose(decoded.millivolts, [expected], rtol=1e-12)
+    decoded = decoded_lead(sampled("2", factor=1, origin=origin(**unit)))
+    np.testing.assert_allclose(decoded.millivolts, [[expected]], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ def test_numbers_that_make_no_signal(elements: dict[str, Any], code: str, expres
 @pytest.mark.parametrize("period", [b"1e-999", b"1e-40", b"0.000000001"])
 def test_a_tiny_period_is_a_huge_rate_and_no_crash(period: bytes) -> None:
     sample = parse_json(serialise(sampled(period=17)).replace(b"17", period))
-    assert decode_sampled_data(sample).sampling_rate > 1e11
+    assert decoded_lead(sample).sampling_rate > 1e11
 
 
 def test_every_fault_is_told_at_once() -> None:
@@ -191,7 +196,7 @@ BROKEN = [
 @pytest.mark.parametrize(("data", "offset", "token"), BROKEN, ids=ascii)
 def test_a_token_that_is_none_is_refused_with_its_offset(data: str, offset: int, token: str) -> None:
     with pytest.raises(SampledDataError) as caught:
-        decode_sampled_data(sampled(data, upperLimit=1, lowerLimit=-1))
+        decoded_lead(sampled(data, upperLimit=1, lowerLimit=-1))
     (problem,) = caught.value.problems
     assert (problem.code, problem.expression) == ("value", "data")
     assert f"at character {offset} ({token!r})." in problem.diagnostics
@@ -206,7 +211,7 @@ tokens = st.from_regex(r"-?[0-9]{0,6}\.?[0-9]{1,6}|E", fullmatch=True).filter(st
 def test_the_first_bad_token_is_found_wherever_it_stands(good: list[str], bad: str) -> None:
     data = " ".join([*good, bad, "1", "y"])
     with pytest.raises(SampledDataError, match=f"at character {len(' '.join([*good, '']))} "):
-        decode_sampled_data(sampled(data))
+        decoded_lead(sampled(data))
 
 
 def _is_token(text: str) -> bool:
@@ -224,8 +229,8 @@ def _is_token(text: str) -> bool:
 )
 def test_the_formula_holds_to_the_last_digit_of_a_double(raw: int, factor: Decimal, start: Decimal) -> None:
     sample = {"origin": origin(start, **MILLIVOLT), "period": 2, "factor": factor, "dimensions": 1, "data": str(raw)}
-    decoded = decode_sampled_data(sample)
-    assert decoded.millivolts[0] == pytest.approx(float(start + factor * raw), rel=1e-15, abs=1e-13)
+    decoded = decoded_lead(sample)
+    assert decoded.millivolts[0, 0] == pytest.approx(float(start + factor * raw), rel=1e-15, abs=1e-13)
 
 
 @given(
@@ -237,9 +242,9 @@ def test_what_is_encoded_comes_back_within_half_a_step_with_its_gaps(
     millivolts: NDArray[np.float64], resolution: float, rate: float
 ) -> None:
     body = serialise(encode_sampled_data(millivolts, rate, resolution))
-    decoded = decode_sampled_data(parse_json(body))
-    np.testing.assert_array_equal(np.isnan(decoded.millivolts), np.isnan(millivolts))
-    np.testing.assert_allclose(decoded.millivolts, millivolts, rtol=0, atol=resolution / 2 * (1 + 1e-9))
+    decoded = decoded_lead(parse_json(body))
+    np.testing.assert_array_equal(np.isnan(decoded.millivolts[0]), np.isnan(millivolts))
+    np.testing.assert_allclose(decoded.millivolts[0], millivolts, rtol=0, atol=resolution / 2 * (1 + 1e-9))
     assert decoded.sampling_rate == pytest.approx(rate, rel=1e-12)
 
 

@@ -102,6 +102,7 @@ DEMANDED = {
     "weights": {"sha256", "name", "version", "manifest_sha256", "added_at", "body"},
     "job": {"id", "observation_id", "report_id", "repairs", "created_at"},
     "admission": {"scope", "key_sha256", "body_sha256", "observation_id", "admitted_at"},
+    "legal_hold": {"id", "reason", "placed_at"},
     "audit_event": {"id", "recorded", "action", "outcome", "entities", "detail"},
 }  # fmt: skip
 
