@@ -20,4 +20,4 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, Path):
         value = f"~/{value.relative_to(Path.home())}"
-    return "" if value in (None, "", {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return "" if value in (None, "", {}, ()) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
