@@ -234,15 +234,15 @@ def test_what_was_deleted_since_is_told_and_nothing_else(
 def test_files_and_deletions_of_many_are_joined_each_with_its_like(
     application: Application, client: FlaskClient
 ) -> None:
-    fill(application, "Observation", 2345)
+    fill(application, "Observation", 595)
     with application.store.transaction() as work:
-        for number in range(7, 2345, 300):
+        for number in range(7, 595, 300):
             work.resources.delete("Observation", f"{number:05}", now())
     manifest = finish(client, begin(client, _since=(now() - timedelta(hours=1)).isoformat())).get_json()
-    assert [file["count"] for file in manifest["output"]] == [996, 997, 344]
-    assert [file["count"] for file in manifest["deleted"]] == [8]
+    assert [file["count"] for file in manifest["output"]] == [249, 249, 95]
+    assert [file["count"] for file in manifest["deleted"]] == [2]
     found = fetch(client, manifest)["Observation"]
-    assert [int(resource["id"]) for resource in found] == [n for n in range(2345) if n % 300 != 7]
+    assert [int(resource["id"]) for resource in found] == [n for n in range(595) if n % 300 != 7]
 
 
 def test_files_leave_threads_for_others(application: Application, settings: Settings) -> None:

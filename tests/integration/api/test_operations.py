@@ -1,9 +1,10 @@
 """What holds of every operation: which methods it has, and where in Parameters a problem is."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
+from databases import Fill, FilledSqlite
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -25,8 +26,9 @@ ALLOWED = {
 
 
 @pytest.fixture
-def database_url(tmp_path: Any) -> str:
-    return f"sqlite:///{tmp_path / 'test.sqlite3'}"
+def database_url(filled_sqlite: FilledSqlite, database_content: Fill) -> Iterator[str]:
+    with filled_sqlite.copy(database_content) as url:
+        yield url
 
 
 @pytest.mark.parametrize("address", ALLOWED)
