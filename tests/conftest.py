@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -18,6 +19,10 @@ from locations import REPOSITORY, free_port, reach_useradd
 from fhir_ecg.examples import example_observations
 
 pytest_plugins = ["conformance.plugin"]
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile("fhir-ecg", deadline=None)
+hypothesis.settings.load_profile("fhir-ecg")
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ def rule_faults(model: BaseModel, node: dict[str, Any], contained: frozenset[str
 
 
 def _faults(model: BaseModel, node: dict[str, Any], location: Location, contained: frozenset[str]) -> Iterator[Fault]:
+    yield from _modifier_faults(node, location)
     for key, text, place in broken_invariants(model.get_resource_type(), node):  # type: ignore[attr-defined]
         yield (*location, *place), "invariant", f"{text} ({key})."
     for name, field in type(model).model_fields.items():
@@ -55,6 +56,21 @@ def _faults(model: BaseModel, node: dict[str, Any], location: Location, containe
         ):
             place = (*where, index) if isinstance(node[alias], list) else where
             yield from _value_faults(item, value, place, codes, targets, contained)
+
+
+def _modifier_faults(node: dict[str, Any], location: Location) -> Iterator[Fault]:
+    """Refuse what changes the meaning of an element in a way that is not known here.
+
+    Contained resources are kept, but not acted on. https://hl7.org/fhir/R4/extensibility.html#modifierExtension
+    """
+    if location[:1] == ("contained",):
+        return
+    for index, extension in enumerate(node.get("modifierExtension", [])):
+        text = f"The modifier extension {str(extension.get('url'))[:200]} may change the meaning, and is unknown here."
+        yield (*location, "modifierExtension", index), "extension", f"{text} Send the resource in a form without it."
+    if "implicitRules" in node:
+        text = f"The rules {str(node['implicitRules'])[:200]} are unknown here. Send the resource in plain FHIR."
+        yield (*location, "implicitRules"), "not-supported", text
 
 
 def _value_faults(

@@ -41,6 +41,13 @@ _LEAD_NAME = r"(III|II|I|aVR|aVL|aVF|V[1-9]|V[2-9]R)"
 _WHOLE_NAME = re.compile(
     rf"\s*(?:MDC_ECG_(?:LEAD|ELEC_POTL)_|(?:ECG\s+)?(?:lead|channel)\s+)?{_LEAD_NAME}\s*", re.IGNORECASE
 )
+# The reference id in place of the number, as annotated ECGs of HL7 version 3 code a lead.
+_REFERENCE_ID = re.compile(rf"MDC_ECG_(?:LEAD|ELEC_POTL)_{_LEAD_NAME}", re.IGNORECASE)
+# -aVR, as in Cabrera's order, is another signal than aVR. In `V1-V6` and `ECG-II` the sign only joins.
+_INVERTED = re.compile(
+    rf"(?<![A-Za-z0-9])[-\u2010-\u2015\u2212]{_LEAD_NAME}(?![A-Za-z0-9])|\b(?:inverted|inverse|reversed|negated)\b",
+    re.IGNORECASE,
+)
 _NAME = re.compile(rf"(?<![A-Za-z0-9]){_LEAD_NAME}(?![A-Za-z0-9])", re.IGNORECASE)
 _BY_NAME: dict[str, AnyLead] = {lead.upper(): lead for lead in (*TWELVE_LEADS, *ExtraLead)}
 
@@ -94,6 +101,9 @@ def identify_lead(code: dict[str, Any]) -> AnyLead | Problem:
         shown = ", ".join(f"{c.get('system')}|{c.get('code')}"[:80] for c in codings) or "no coding"
         text = f"The component's code ({shown}) is no lead known here. Code it in {MDC}, such as 131329 for lead I."
         return Problem("code-invalid", text, "code")
+    if inverted := [text for text, _ in sorted(named) if is_inverted(text)]:
+        text = f"{inverted[0][:80]!r} is a lead with its sign changed. Send the lead itself, with its own sign."
+        return Problem("value", text, "code")
     leads = {lead for _, lead in coded | named}
     if len(leads) > 1:
         sides = " but ".join(f"{text!r} means {lead}" for text, lead in sorted(coded | named))
@@ -106,6 +116,8 @@ def _coded_lead(system: str | None, code: str) -> AnyLead | None:
         return _LEAD_BY_ID.get(int(scp[1]))
     if system == _SCP_SYSTEM and code.isascii() and code.isdigit():
         return _LEAD_BY_ID.get(int(code))
+    if system in _MDC_SYSTEMS and (name := _REFERENCE_ID.fullmatch(code)):
+        return _BY_NAME[name[1].upper()]
     if system in _MDC_SYSTEMS and (parts := _PARTITIONED.fullmatch(code)):
         code = str(int(parts[1]) * 65536 + int(parts[2]))
     return _BY_CODE.get((str(system), code))
@@ -117,13 +129,21 @@ def _named_lead(text: str) -> AnyLead | None:
     return names.pop() if len(names) == 1 else None
 
 
+def is_inverted(text: str) -> bool:
+    """Tell whether a text calls a lead inverted, such as `-aVR`."""
+    return _INVERTED.search(text) is not None
+
+
 def leads_in_order(concepts: list[dict[str, Any]]) -> tuple[AnyLead, ...]:
-    """Read a list of different leads, such as `I, II, V1`, out of the texts of codes; the longest one counts."""
+    """Read a list of different leads, such as `I, II, V1`, out of the texts of codes; the longest one counts.
+
+    A list with an inverted lead is none.
+    """
     texts = [
         text
         for concept in concepts
         for text in (concept.get("text"), *(coding.get("display") for coding in concept.get("coding") or []))
-        if text
+        if text and not is_inverted(text)
     ]
     lists = [tuple(_BY_NAME[name.upper()] for name in _NAME.findall(text.replace("_", " "))) for text in texts]
     return max((leads for leads in lists if len(set(leads)) == len(leads)), key=len, default=())

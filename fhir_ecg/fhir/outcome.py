@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 IssueType = Literal[
     "invalid", "structure", "required", "value", "invariant", "security", "login", "forbidden", "processing",
-    "not-supported", "duplicate", "not-found", "deleted", "too-long", "code-invalid", "business-rule", "conflict",
-    "too-costly", "transient", "throttled", "exception", "informational",
+    "not-supported", "extension", "duplicate", "not-found", "deleted", "too-long", "code-invalid", "business-rule",
+    "conflict", "too-costly", "transient", "throttled", "exception", "informational",
 ]  # fmt: skip
 """The codes of https://hl7.org/fhir/R4/valueset-issue-type.html in use here."""
 

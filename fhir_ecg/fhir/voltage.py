@@ -1,4 +1,4 @@
-"""The unit of an ECG's samples: UCUM voltages. https://ucum.org/ucum"""
+"""The unit of an ECG's samples: voltages of UCUM or MDC. https://ucum.org/ucum"""
 
 from decimal import Decimal
 from typing import Any
@@ -15,8 +15,16 @@ MILLIVOLTS: dict[str, Decimal] = {
     "uV": Decimal("1e-3"),
     "nV": Decimal("1e-6"),
 }
+# ISO/IEEE 11073-10101 names units too. The Personal Health Device guide leaves that to units that UCUM lacks, but a
+# number or reference id of its has one meaning all the same.
+_MDC = "urn:iso:std:iso:11073:10101"
+_MDC_NAMES = {"MDC_DIM_VOLT": "V", "MDC_DIM_MILLI_VOLT": "mV", "MDC_DIM_MICRO_VOLT": "uV", "MDC_DIM_NANO_VOLT": "nV"}
+_CODES = {
+    UCUM: {unit: unit for unit in MILLIVOLTS},
+    _MDC: _MDC_NAMES | {"266400": "V", "266418": "mV", "266419": "uV", "266420": "nV"},
+}
 # The micro sign and the Greek mu are the two ways in which people write UCUM's `u`.
-_UNIT_TEXTS = {"\u00b5V": "uV", "\u03bcV": "uV"} | {unit: unit for unit in MILLIVOLTS}
+_TEXTS = {"\u00b5V": "uV", "\u03bcV": "uV"} | _CODES[UCUM] | _MDC_NAMES
 
 # Between the lowest and the highest sample of a lead, a heart makes this many mV.
 _LEAST_MV, _MOST_MV = 0.05, 20.0
@@ -32,15 +40,15 @@ def likely_unit(amplitudes: NDArray[np.float64]) -> str | None:
 
 def millivolts_per_unit(origin: dict[str, Any], problems: list[Problem]) -> Decimal | None:
     """Read the unit of an origin; None where it is missing, unknown or contradicts itself, with the problem."""
-    code, text, system = origin.get("code"), origin.get("unit"), origin.get("system")
-    if code is not None and system not in (None, UCUM):
+    code, text, system = origin.get("code"), origin.get("unit"), origin.get("system") or UCUM
+    if code is not None and system not in _CODES:
         problems.append(Problem("code-invalid", f"The unit's system is {system}; send {UCUM}.", "origin.system"))
         return None
-    unit = code if code is not None else _UNIT_TEXTS.get(str(text))
-    if unit not in MILLIVOLTS:
+    unit = _TEXTS.get(str(text)) if code is None else _CODES[system].get(code)
+    if unit is None:
         problems.append(_unknown_unit(code, text))
         return None
-    if code is not None and text is not None and _UNIT_TEXTS.get(text, code) != code:
+    if _TEXTS.get(str(text), unit) != unit:
         text = f"The unit's code says {code}, its text {text}; correct the wrong one."
         problems.append(Problem("value", text, "origin.unit"))
         return None
@@ -52,4 +60,5 @@ def _unknown_unit(code: str | None, text: str | None) -> Problem:
         return Problem("required", "The origin has no unit. State it in UCUM: mV or uV.", "origin.code")
     where = "origin.code" if code is not None else "origin.unit"
     shown = str(code if code is not None else text)[:40]
-    return Problem("code-invalid", f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV.", where)
+    text = f"The unit {shown!r} is no voltage known here. Use V, mV, uV or nV of {UCUM}."
+    return Problem("code-invalid", text, where)

@@ -100,7 +100,8 @@ def _leads(
             return declared
         text = (
             f"The SampledData has {dimensions} dimensions, but the text of its code declares "
-            f"{len(declared) or 'no'} leads in order. Send each lead as a component, or name them: I, II, III, ..."
+            f"{len(declared) or 'no'} leads in order. Send each lead as a component, or name them: I, II, III, ... "
+            "(an inverted one, such as -aVR, is none of them)."
         )
         problems.append(Problem("value", text, f"{element}.value.ofType(SampledData).dimensions"))
         return declared

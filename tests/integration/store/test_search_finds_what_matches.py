@@ -242,7 +242,7 @@ WAYS = st.tuples(st.sampled_from([0, 1, 1000]), st.sampled_from([0, 1, 2000]), s
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
     found=st.tuples(

@@ -36,7 +36,7 @@ def ramps(times: NDArray[np.float64]) -> NDArray[np.float64]:
 @example(rate=1000 / 3.88)
 @example(rate=2000.0)
 @example(rate=100.0099)  # where the ratio is furthest from the true one
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_sine_of_7_hz_survives_from_any_rate_in_its_place(rate: float) -> None:
     """Within a millisecond, in which it goes by 0.044 at most."""
     resampled = resample(sine(7, rate), rate, TARGET)
@@ -74,7 +74,7 @@ def test_a_constant_offset_does_not_sag_at_the_ends() -> None:
 @example(rate=1000 / 3.88, surplus=0)
 @example(rate=1000 / 3.9, surplus=0)
 @example(rate=50.0, surplus=0)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_window_of_10_s_has_1000_samples_at_any_rate(rate: float, surplus: int) -> None:
     enough = int(np.ceil(10 * rate - 1e-6)) + surplus
     taken = window(recording(rate, enough), 10.0, TARGET)

@@ -74,6 +74,10 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"text": {"status": "generated", "div": DIV.format('<p onclick="x">x</p>')}}, "invariant", "text.div", "onclick"),
     ({"text": {"status": "generated", "div": '<!DOCTYPE div [<!ENTITY x "y">]>' + DIV.format("&x;")}}, "invariant",
      "text.div", "document type"),
+    ({"modifierExtension": [VALUE]}, "extension", "modifierExtension[0]", "http://a.example/x"),
+    ({"component": [{"code": {"text": "x"}, "modifierExtension": [VALUE]}]}, "extension",
+     "component[0].modifierExtension[0]", "http://a.example/x"),
+    ({"implicitRules": "http://a.example/rules"}, "not-supported", "implicitRules", "http://a.example/rules"),
     ({"text": {"status": "generated", "div": DIV.format("  ")}}, "invariant", "text.div", "txt-2"),
 ]  # fmt: skip
 
@@ -85,6 +89,7 @@ TAKEN: list[dict[str, Any]] = [
     {"subject": {"reference": "https://ehr.example/people?id=1", "type": "Patient"}},
     {"subject": {"identifier": IDENTIFIER, "display": "Somebody"}},
     {"subject": {"reference": "#p"}, "contained": [HOME]},
+    {"subject": {"reference": "#p"}, "contained": [HOME | {"modifierExtension": [VALUE]}]},
     {"focus": [{"reference": "Appointment/1"}]},
     {"extension": [{"url": "http://a.example", "extension": [VALUE]}]},
     {"dataAbsentReason": {"text": "x"}},

@@ -67,6 +67,10 @@ def test_what_we_write_is_the_potential_and_is_read_again(lead: Lead) -> None:
         (code((MDC, "131330"), text="I, II and III are limb leads"), "II"),
         (code((MDC, "131330"), text="Einthoven"), "II"),
         (code((MDC, "131336"), text="V61"), "V6"),
+        (code((MDC, "131134"), text="ECG-aVR"), "aVR"),
+        # The reference id in place of the number.
+        (code((OLD_MDC, "MDC_ECG_LEAD_III")), "III"),
+        (code((MDC, "MDC_ECG_ELEC_POTL_AVF", "aVF")), "aVF"),
         # DICOM: MDC as partition:code, or SCP-ECG's numbers.
         (code((MDC, "2:1")), "I"),
         (code((MDC, "2:317")), "III"),
@@ -107,6 +111,14 @@ def test_a_code_that_contradicts_itself_is_refused_and_both_sides_named(
     assert all(side in found.diagnostics for side in sides)
 
 
+@pytest.mark.parametrize("text", ["-aVR", "Lead aVR, inverted", "aVR (\u2212aVR)", "negated aVR"])
+def test_a_lead_with_its_sign_changed_is_not_taken_for_the_lead(text: str) -> None:
+    found = identify_lead(code((MDC, "131134"), text=text))
+    assert isinstance(found, Problem)
+    assert (found.code, found.expression) == ("value", "code")
+    assert "sign" in found.diagnostics
+
+
 @pytest.mark.parametrize(
     ("concept", "shown"),
     [
@@ -119,6 +131,9 @@ def test_a_code_that_contradicts_itself_is_refused_and_both_sides_named(
         (code(("http://device.example", "61")), "http://device.example|61"),
         (code(("urn:iso:std:iso:11073:91064", "65")), "urn:iso:std:iso:11073:91064|65"),
         (code((MDC, "131328")), f"{MDC}|131328"),
+        (code((MDC, "MDC_ECG_LEAD_CONFIG")), f"{MDC}|MDC_ECG_LEAD_CONFIG"),
+        (code(("http://device.example", "MDC_ECG_LEAD_I")), "http://device.example|MDC_ECG_LEAD_I"),
+        (code(text="-aVR"), "no coding"),
         (code((MDC, "131347", "Lead CC5")), f"{MDC}|131347"),
         (code(("http://device.example", "131329", "Lead I")), "http://device.example|131329"),
         (code((SNOMED, "131329")), f"{SNOMED}|131329"),

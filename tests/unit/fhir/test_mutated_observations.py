@@ -128,7 +128,7 @@ def test_the_undamaged_one_is_taken() -> None:
 
 
 @given(document=damaged())
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_a_damaged_one_is_refused_with_reasons_or_taken_and_used(document: dict[str, Any]) -> None:
     try:
         resource, recording = take(written(document))
@@ -141,7 +141,7 @@ def test_a_damaged_one_is_refused_with_reasons_or_taken_and_used(document: dict[
 
 
 @given(cut=st.integers(0, 400), inserted=st.binary(max_size=6), at=st.integers(0, 400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_damaged_bytes_are_refused_or_taken(cut: int, inserted: bytes, at: int) -> None:
     body = written(VALID)
     damaged_body = body[:at] + inserted + body[at + cut % 5 :]

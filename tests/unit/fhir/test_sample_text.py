@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhir_ecg.fhir.sample_text import (
@@ -86,7 +86,6 @@ def test_integers(tokens: list[str]) -> None:
     assert len(parse_samples(" ".join(tokens), MANY).letters) == 0
 
 
-@settings(deadline=None)
 @given(st.lists(TOKENS, min_size=1, max_size=8), st.lists(TOKENS, min_size=1, max_size=8), st.integers(1000, 3000))
 def test_long_texts_are_read_in_chunks_that_join(some: list[str], others: list[str], times: int) -> None:
     tokens = some * times + others * times
@@ -117,7 +116,6 @@ def test_the_places_of_letters() -> None:
     assert parse_samples("1 2", 2).places("E").tolist() == []
 
 
-@settings(deadline=None)
 @given(
     tokens=st.lists(TOKENS, min_size=1, max_size=12),
     edits=st.lists(

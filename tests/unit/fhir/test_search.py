@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_ecg.fhir.outcome import MalformedError
@@ -298,7 +298,6 @@ names = st.text("abcdestu.:_-", max_size=20) | st.sampled_from(
 )
 
 
-@settings(deadline=None)  # the models that know the elements are imported when they are first asked
 @given(query=st.lists(st.tuples(names, st.text(max_size=20)), max_size=3), lenient=st.booleans())
 def test_any_query_is_understood_or_refused(query: list[tuple[str, str]], lenient: bool) -> None:
     try:
