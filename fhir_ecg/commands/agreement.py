@@ -3,35 +3,26 @@
 from datetime import datetime
 from typing import Any
 
-import click
 import orjson
 from tqdm import tqdm
 
-from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.commands.opened_application import opened_application
 from fhir_ecg.ecg.statements import STATEMENT_BY_CODE, STATEMENT_CODES
 from fhir_ecg.service.agreement import Agreement, Interval, Table, Tally, agreement
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.engine import DatabaseError
 
 _DECISIONS = {"confirm": "confirmed as they were", "edit": "edited", "reject": "rejected"}
 
 
 def agreement_figures(settings: Settings, since: datetime | None, until: datetime | None, *, as_json: bool) -> str:
     """Compare model and readers, and write the figures as text or JSON."""
-    application = bootstrap(settings)
-    try:
-        with tqdm(unit="report", desc="Comparing") as bar:
+    with opened_application(settings) as application, tqdm(unit="report", desc="Comparing") as bar:
 
-            def begin(total: int) -> Any:
-                bar.reset(total)
-                return bar.update
+        def begin(total: int) -> Any:
+            bar.reset(total)
+            return bar.update
 
-            found = agreement(application, since, until, begin)
-    except DatabaseError as error:
-        text = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
-        raise click.ClickException(text) from error
-    finally:
-        application.store.engine.dispose()
+        found = agreement(application, since, until, begin)
     return orjson.dumps(_document(found)).decode() if as_json else _text(found)
 
 

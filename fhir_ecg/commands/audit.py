@@ -10,7 +10,7 @@ import click
 import orjson
 from tqdm import tqdm
 
-from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.commands.opened_application import opened_application
 from fhir_ecg.service.adopt import NotAdoptableError, adopt, unheld_rows
 from fhir_ecg.service.application import Application
 from fhir_ecg.service.verify import (
@@ -23,7 +23,6 @@ from fhir_ecg.service.verify import (
     verify,
 )
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.engine import DatabaseError
 from fhir_ecg.store.verification.finding import Finding
 from fhir_ecg.store.verification.lanes import Head
 
@@ -31,7 +30,7 @@ from fhir_ecg.store.verification.lanes import Head
 def verify_chain(settings: Settings, checkpoint: Path | None, public_key: Path | None, *, as_json: bool) -> bool:
     """Print each finding on a line, and what was looked at; returns whether all is sound."""
     heads = _heads(checkpoint, public_key)
-    with _application(settings) as application:
+    with opened_application(settings) as application:
         verified = _verify(application, heads, as_json=as_json)
     click.echo(_summary(verified, as_json=as_json))
     return verified.findings == 0
@@ -50,23 +49,20 @@ def adopt_rows(settings: Settings, operator: str, reason: str | None, *, dry_run
     Raises:
         click.ClickException: Something else was found too, or the operator says no.
     """
-    with _application(settings) as application:
+    with opened_application(settings, refusal=NotAdoptableError) as application:
         findings: list[Finding] = []
         _verify(application, {}, findings)
-        try:
-            unheld = unheld_rows(application, findings)
-            if not findings:
-                click.echo("Nothing is to be adopted: an audit entry holds every row.")
-                return True
-            counted = ", ".join(f"{count} of {table}" for table, count in unheld.counts.items())
-            click.echo(f"{len(findings)} rows that no audit entry holds can be adopted: {counted}.")
-            if dry_run or reason is None:
-                return True
-            if asks:
-                click.confirm("An older process wrote each of them, and you answer for that?", abort=True)
-            adopt(application, unheld, operator, reason)
-        except NotAdoptableError as error:
-            raise click.ClickException(str(error)) from error
+        unheld = unheld_rows(application, findings)
+        if not findings:
+            click.echo("Nothing is to be adopted: an audit entry holds every row.")
+            return True
+        counted = ", ".join(f"{count} of {table}" for table, count in unheld.counts.items())
+        click.echo(f"{len(findings)} rows that no audit entry holds can be adopted: {counted}.")
+        if dry_run or reason is None:
+            return True
+        if asks:
+            click.confirm("An older process wrote each of them, and you answer for that?", abort=True)
+        adopt(application, unheld, operator, reason)
         verified = _verify(application, {})
     click.echo(_summary(verified, as_json=False))
     return verified.findings == 0
@@ -101,7 +97,11 @@ def write_checkpoint(settings: Settings, key: Path, out: Path) -> str:
     """Write where the chain stands to a file, and its signature beside it."""
     signature_file = out.with_name(f"{out.name}.sig")
     private = key.read_bytes()
-    with _application(settings) as application, _new_file(out) as file, _new_file(signature_file) as signature:
+    with (
+        opened_application(settings, misuse=CheckpointError) as application,
+        _new_file(out) as file,
+        _new_file(signature_file) as signature,
+    ):
         content, signed = make_checkpoint(application, private)
         os.write(file, content)
         os.write(signature, signed)
@@ -181,17 +181,3 @@ def _new_file(path: Path, mode: int = 0o644) -> Iterator[int]:
         raise
     finally:
         os.close(file)
-
-
-@contextmanager
-def _application(settings: Settings) -> Iterator[Application]:
-    application = bootstrap(settings)
-    try:
-        yield application
-    except CheckpointError as error:
-        raise click.UsageError(str(error)) from error
-    except DatabaseError as error:
-        text = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
-        raise click.ClickException(text) from error
-    finally:
-        application.store.engine.dispose()

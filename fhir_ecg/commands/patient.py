@@ -10,13 +10,12 @@ from uuid import uuid4
 import click
 from tqdm import tqdm
 
-from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.commands.opened_application import opened_application
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.fhir.report import instant
 from fhir_ecg.service.application import now
 from fhir_ecg.service.patient_export import PatientExport, patient_named
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.engine import DatabaseError
 
 
 def export_patient(settings: Settings, patient: str, out: Path, *, every_version: bool) -> str:
@@ -33,9 +32,8 @@ def export_patient(settings: Settings, patient: str, out: Path, *, every_version
             "named (of a service on this machine alone that is http://127.0.0.1:8080/fhir)"
         )
         raise click.UsageError(text)
-    application = bootstrap(settings)
-    export = PatientExport(application, patient_named(patient), settings.base_url.rstrip("/"), every_version)
-    try:
+    with opened_application(settings) as application:
+        export = PatientExport(application, patient_named(patient), settings.base_url.rstrip("/"), every_version)
         if not export.is_known():
             text = (
                 f"nothing is about {export.patient.name}; name the patient as the ECGs' subject does: Patient/123, "
@@ -45,11 +43,6 @@ def export_patient(settings: Settings, patient: str, out: Path, *, every_version
         with _new_file(out) as file:
             _write(file, export, export.count_reports())
             export.record()
-    except DatabaseError as error:
-        text = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
-        raise click.ClickException(text) from error
-    finally:
-        application.store.engine.dispose()
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(export.counts.items()))
     return f"Wrote {out}: {counts}. It holds a patient's data; keep it accordingly."
 

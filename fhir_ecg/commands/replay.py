@@ -11,7 +11,7 @@ import click
 import orjson
 from tqdm import tqdm
 
-from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.commands.opened_application import opened_application
 from fhir_ecg.service.replay import (
     SOUND,
     Replayed,
@@ -25,7 +25,6 @@ from fhir_ecg.service.replay import (
     replay_report,
 )
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.engine import DatabaseError
 from fhir_ecg.store.readings import Period
 
 _LONGEST_VALUE = 200
@@ -37,20 +36,13 @@ def replay_one(settings: Settings, identity: str, *, as_json: bool) -> bool:
     Raises:
         click.UsageError: There is no such report.
     """
-    application = bootstrap(settings)
-    try:
+    with opened_application(settings, misuse=UnknownReportError) as application:
         report_id = find_report(application, identity)
         tally = Tally()
         for replayed in replay_report(application, report_id):
             tally.add(replayed)
             click.echo(_line(replayed) if as_json else _text(replayed))
         record_run(application, tally, {"report": f"DiagnosticReport/{report_id}"})
-    except UnknownReportError as error:
-        raise click.UsageError(str(error)) from error
-    except DatabaseError as error:
-        raise _no_database(error) from error
-    finally:
-        application.store.engine.dispose()
     return tally.sound
 
 
@@ -62,10 +54,9 @@ def replay_many(
     Raises:
         click.UsageError: There is no such report to go on after.
     """
-    application = bootstrap(settings)
     tally, last = Tally(), after
     scope = {"since": since and since.isoformat(), "until": until and until.isoformat(), "after": after}
-    try:
+    with opened_application(settings, misuse=UnknownReportError) as application:
         key = reading_after(application, find_report(application, after)) if after else None
         period = Period(since, until, key)
         try:
@@ -82,19 +73,8 @@ def replay_many(
             raise
         finally:
             record_run(application, tally, scope | {"last": last})
-    except UnknownReportError as error:
-        raise click.UsageError(str(error)) from error
-    except DatabaseError as error:
-        raise _no_database(error) from error
-    finally:
-        application.store.engine.dispose()
     click.echo(_summary(tally), err=as_json)
     return tally.sound
-
-
-def _no_database(error: Exception) -> click.ClickException:
-    text = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
-    return click.ClickException(text)
 
 
 def _with_bar(found: Iterable[Replayed], total: int) -> Iterator[Replayed]:

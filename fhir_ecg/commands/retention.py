@@ -1,23 +1,19 @@
 """`retention`: what expires, and what a legal hold keeps, for an operator."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TypeVar
 
 import click
 import orjson
 from tqdm import tqdm
 
-from fhir_ecg.bootstrap import bootstrap
+from fhir_ecg.commands.opened_application import opened_application
 from fhir_ecg.fhir.report import instant
 from fhir_ecg.service.application import Application, now
 from fhir_ecg.service.legal_hold import HoldError, HoldView, hold_observation, hold_patient, list_holds, release_hold
 from fhir_ecg.service.retention import Expired, Expiry, count_due, expire, expiries
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.engine import DatabaseError
-
-Result = TypeVar("Result")
 
 _WHAT = {"waveform": "waveforms", "case": "whole cases"}
 
@@ -33,7 +29,8 @@ def expire_all(settings: Settings, batch: int, operator: str, *, dry_run: bool) 
         raise click.UsageError(
             "nothing expires: set FHIR_ECG_RETENTION_WAVEFORM_DAYS, FHIR_ECG_RETENTION_CASE_DAYS, or both"
         )
-    return _do(settings, lambda application: _expire(application, wanted, batch, operator, dry_run=dry_run))
+    with opened_application(settings) as application:
+        return _expire(application, wanted, batch, operator, dry_run=dry_run)
 
 
 def _expire(application: Application, wanted: Sequence[Expiry], batch: int, operator: str, *, dry_run: bool) -> str:
@@ -69,8 +66,7 @@ def _summary(counts: Counter[tuple[str, bool]], wanted: Sequence[Expiry], *, dry
 
 def hold_lines(settings: Settings, patient: str | None, observation: str | None, reason: str, operator: str) -> str:
     """Place a hold on a patient or an Observation, and show it as JSON."""
-
-    def place(application: Application) -> str:
+    with opened_application(settings, refusal=HoldError) as application:
         if patient is None:
             return _shown(hold_observation(application, observation or "", reason, operator))
         hold, reports = hold_patient(application, patient, reason, operator)
@@ -78,31 +74,18 @@ def hold_lines(settings: Settings, patient: str | None, observation: str | None,
         click.echo(text if reports else f"{text} Is the patient named as the ECGs' subject does?", err=True)
         return _shown(hold)
 
-    return _do(settings, place)
-
 
 def release_line(settings: Settings, identity: str, reason: str, operator: str) -> str:
     """Release a hold, and show it as JSON."""
-    return _do(settings, lambda application: _shown(release_hold(application, identity, reason, operator)))
+    with opened_application(settings, refusal=HoldError) as application:
+        return _shown(release_hold(application, identity, reason, operator))
 
 
 def list_lines(settings: Settings, *, every: bool) -> str:
     """List holds as JSON, one on a line, the newest first."""
-    return _do(settings, lambda application: "\n".join(map(_shown, list_holds(application, every=every))))
+    with opened_application(settings) as application:
+        return "\n".join(map(_shown, list_holds(application, every=every)))
 
 
 def _shown(hold: HoldView) -> str:
     return orjson.dumps(asdict(hold), option=orjson.OPT_UTC_Z).decode()
-
-
-def _do(settings: Settings, action: Callable[[Application], Result]) -> Result:
-    application = bootstrap(settings)
-    try:
-        return action(application)
-    except HoldError as error:
-        raise click.ClickException(str(error)) from error
-    except DatabaseError as error:
-        text = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
-        raise click.ClickException(text) from error
-    finally:
-        application.store.engine.dispose()

@@ -7,7 +7,7 @@ from functools import partial
 from fhir_ecg.classifier.weights import WeightsError
 from fhir_ecg.service.application import Application, now
 from fhir_ecg.service.patience import Patience
-from fhir_ecg.store.engine import DatabaseError
+from fhir_ecg.store.engine import DatabaseError, database_problem
 from fhir_ecg.store.migrations import newer, pending
 from fhir_ecg.store.workers import WorkerIdentity
 
@@ -95,8 +95,7 @@ def _ask_database(application: Application) -> _DatabaseAnswer:
             alive = work.workers.since(now() - application.policy.worker_silence)
         return _DatabaseAnswer(None, tuple(alive), note)
     except DatabaseError as error:
-        text = f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
-        return _DatabaseAnswer(text)
+        return _DatabaseAnswer(database_problem(error))
 
 
 def _stranger_notes(application: Application, alive: tuple[WorkerIdentity, ...]) -> list[str]:

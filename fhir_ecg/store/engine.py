@@ -27,6 +27,11 @@ DatabaseAwayError = OperationalError
 """A failure that may pass: no connection, no room on the disk, a lock that was waited for too long."""
 
 
+def database_problem(error: DatabaseError) -> str:
+    """Say that the database does not answer, and what to look at."""
+    return f"the database does not answer ({type(error).__name__}); is FHIR_ECG_DATABASE_URL right?"
+
+
 def open_engine(url: str) -> Engine:
     """Open a database; `postgresql://` means psycopg 3.
 
