@@ -55,10 +55,15 @@ def _smallest_step(samples: Samples) -> float:
 
 def identical_leads(leads: Leads, tolerance_mv: float) -> list[tuple[int, int]]:
     """Pairs of rows of (leads, samples) in mV that differ by no more than an offset and the tolerance."""
-    centred = leads - np.median(leads, axis=-1, keepdims=True)
     return [
-        (i, j) for i, j in combinations(range(len(leads)), 2) if np.abs(centred[i] - centred[j]).max() <= tolerance_mv
+        (i, j) for i, j in combinations(range(len(leads)), 2) if greatest_difference(leads[i], leads[j]) <= tolerance_mv
     ]
+
+
+def greatest_difference(one: Samples, other: Samples) -> float:
+    """How far two leads in mV are apart at most, whatever their offset; nan where they have no sample in common."""
+    difference = one - other
+    return float(np.fmax.reduce(difference) - np.fmin.reduce(difference)) / 2
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -11,10 +11,11 @@ from scipy import signal
 
 from fhir_ecg.ecg.lead_consistency import (
     LimbLeadFault,
+    chest_lead_copies,
     implausible_amplitude,
     limb_lead_inconsistency,
 )
-from fhir_ecg.ecg.leads import LIMB_LEADS, TWELVE_LEADS, Lead
+from fhir_ecg.ecg.leads import CHEST_LEADS, LIMB_LEADS, TWELVE_LEADS, Lead
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.ecg.synthesis import EXAMPLES, synthesise
 from fhir_ecg.ecg.wfdb_record import read_wfdb
@@ -207,6 +208,73 @@ def test_exchanged_electrodes_obey_every_identity() -> None:
     assert limb_lead_inconsistency(Recording(arms, RATE)) is None
 
 
+def counted_on(leads: Leads) -> Leads:
+    """What is read where the twelve leads are numbered through: V1 is III, V2 aVR ... V5 V1, and III to aVF follow."""
+    return np.vstack([leads[:6], leads[2:8]])
+
+
+def in_steps(step: float) -> Change:
+    """The leads that were sent in steps of a converter, and the others derived from them."""
+
+    def changed(leads: Leads) -> Leads:
+        steps = np.round(leads / step) * step
+        one, two = steps[:2]
+        derived = [two - one, -(one + two) / 2, one - two / 2, two - one / 2]
+        return np.stack([one, two, *derived, *steps[6:]])
+
+    return changed
+
+
+def with_chest(lead: Lead, samples: Leads) -> Change:
+    return of_one_lead(lead, lambda _: samples)
+
+
+AVR = GOOD.leads[row(Lead.AVR)]
+ALL_FOUR = [(Lead.V1, "III"), (Lead.V2, "aVR"), (Lead.V3, "aVL"), (Lead.V4, "aVF")]
+
+
+def only_at(start: int, stop: int) -> Change:
+    """Nothing but a gap elsewhere in V1, which is aVR."""
+    times = np.arange(GOOD.samples)
+    return with_chest(Lead.V1, np.where((times >= start) & (times < stop), AVR, np.nan))
+
+
+COPIES = [
+    pytest.param(lambda leads: leads, [], id="none"),
+    pytest.param(counted_on, ALL_FOUR, id="leads numbered through"),
+    pytest.param(lambda leads: offsets(counted_on(leads)), ALL_FOUR, id="with offsets"),
+    pytest.param(lambda leads: in_steps(0.01)(counted_on(leads)), ALL_FOUR, id="in steps of 10 uV"),
+    pytest.param(lambda leads: in_steps(0.025)(counted_on(leads)), [(Lead.V2, "aVR")], id="in steps of 25 uV"),
+    pytest.param(lambda leads: gap(counted_on(leads)), ALL_FOUR, id="with a gap"),
+    pytest.param(lambda leads: counted_on(leads / 3), ALL_FOUR[1:], id="of low voltage"),
+    pytest.param(with_chest(Lead.V6, -AVR), [(Lead.V6, "-aVR")], id="one, upside down"),
+    pytest.param(with_chest(Lead.V2, AVR + 0.02), [(Lead.V2, "aVR")], id="one, with an offset"),
+    pytest.param(with_chest(Lead.V2, 1.2 * AVR), [], id="of another gain"),
+    pytest.param(only_at(1000, 1500), [(Lead.V1, "aVR")], id="a second"),
+    pytest.param(only_at(1000, 1499), [], id="less than a second"),
+    pytest.param(with_chest(Lead.V1, np.zeros(GOOD.samples)), [], id="a flat chest lead"),
+    pytest.param(lambda leads: leads * np.where(np.arange(12) < 6, 0.0, 1.0)[:, np.newaxis], [], id="flat limb leads"),
+    pytest.param(np.zeros_like, [], id="all flat"),
+    pytest.param(lambda leads: leads / 100, [], id="nearly flat"),
+    pytest.param(lambda leads: np.full_like(leads, np.nan), [], id="nothing but a gap"),
+]
+
+
+@pytest.mark.parametrize(("change", "expected"), COPIES)
+def test_chest_leads_that_are_limb_leads(change: Change, expected: list[tuple[Lead, str]]) -> None:
+    found = chest_lead_copies(Recording(change(GOOD.leads), RATE))
+    assert [str(copy) for copy in found] == [f"{chest} is the same signal as {limb}" for chest, limb in expected]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("rate", [50.0, 257.73, 2000.0])
+def test_of_leads_numbered_through_four_are_found_in_any_heart(name: str, rate: float) -> None:
+    leads = synthesise(EXAMPLES[name], 10, rate, 1).leads
+    assert chest_lead_copies(Recording(leads, rate)) == ()
+    copies = chest_lead_copies(Recording(counted_on(leads), rate, derived=LIMB_LEADS[2:]))
+    assert {copy.chest for copy in copies} >= set(CHEST_LEADS[:4])
+
+
 @pytest.mark.ptbxl
 @pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame")
 @pytest.mark.parametrize("version", ["hr", "lr"])
@@ -218,6 +286,8 @@ def test_real_records(ptbxl: Path, version: str) -> None:
         recording = read_wfdb(path).recording
         assert limb_lead_inconsistency(recording) is None, path.stem
         assert implausible_amplitude(recording) is None, path.stem
+        assert chest_lead_copies(recording) == (), path.stem
+        assert chest_lead_copies(Recording(counted_on(recording.leads), recording.sampling_rate)), path.stem
         # All faults in all records take minutes; in turn, each is tried in some.
         first, second = SWAPS[number % len(SWAPS)]
         (cause,) = causes(swapped(recording, first, second)) or ()

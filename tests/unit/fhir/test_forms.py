@@ -326,6 +326,18 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
     "aVL in another gain": (one(4, put(factor=0.01)), "value", "Observation.component"),
     "microvolts called millivolts": (each(put(factor=5)), "value", "Observation.component"),
     "millivolts called microvolts": (in_unit("uV", 0.005), "value", "Observation.component"),
+    "MDC potentials numbered through": (
+        coded(MDC, {lead: str(131329 + n) for n, lead in enumerate(TWELVE_LEADS)}), "value", "Observation.component"),
+    "MDC leads numbered through": (
+        coded(MDC, {lead: str(131073 + n) for n, lead in enumerate(TWELVE_LEADS)}), "value", "Observation.component"),
+    "MDC as DICOM writes it, numbered through": (
+        coded(MDC, {lead: f"2:{1 + n}" for n, lead in enumerate(TWELVE_LEADS)}), "value", "Observation.component"),
+    "SCP-ECG numbered through": (
+        coded("urn:iso:std:iso:11073:91064", {lead: str(1 + n) for n, lead in enumerate(TWELVE_LEADS)}),
+        "value", "Observation.component"),
+    "SCP-ECG in DICOM numbered through": (
+        coded("http://x.example", {lead: f"5.6.3-9-{1 + n}" for n, lead in enumerate(TWELVE_LEADS)}),
+        "value", "Observation.component"),
 }  # fmt: skip
 
 
