@@ -1,5 +1,6 @@
 """The unit of an ECG's samples: voltages of UCUM or MDC. https://ucum.org/ucum"""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from fhir_ecg.fhir.outcome import Problem
 
 UCUM = "http://unitsofmeasure.org"
+_UCUM_AS_OID = "urn:oid:2.16.840.1.113883.6.8"
 MILLIVOLTS: dict[str, Decimal] = {
     "V": Decimal("1e3"),
     "mV": Decimal(1),
@@ -18,13 +20,17 @@ MILLIVOLTS: dict[str, Decimal] = {
 # ISO/IEEE 11073-10101 names units too. The Personal Health Device guide leaves that to units that UCUM lacks, but a
 # number or reference id of its has one meaning all the same.
 _MDC = "urn:iso:std:iso:11073:10101"
+_MDC_AS_OID = "urn:oid:2.16.840.1.113883.6.24"
 _MDC_NAMES = {"MDC_DIM_VOLT": "V", "MDC_DIM_MILLI_VOLT": "mV", "MDC_DIM_MICRO_VOLT": "uV", "MDC_DIM_NANO_VOLT": "nV"}
-_CODES = {
-    UCUM: {unit: unit for unit in MILLIVOLTS},
-    _MDC: _MDC_NAMES | {"266400": "V", "266418": "mV", "266419": "uV", "266420": "nV"},
-}
+_UCUM_CODES = {unit: unit for unit in MILLIVOLTS}
+_MDC_CODES = _MDC_NAMES | {"266400": "V", "266418": "mV", "266419": "uV", "266420": "nV"}
+_CODES = {UCUM: _UCUM_CODES, _UCUM_AS_OID: _UCUM_CODES, _MDC: _MDC_CODES, _MDC_AS_OID: _MDC_CODES}
 # The micro sign and the Greek mu are the two ways in which people write UCUM's `u`.
-_TEXTS = {"\u00b5V": "uV", "\u03bcV": "uV"} | _CODES[UCUM] | _MDC_NAMES
+_TEXTS = {"\u00b5V": "uV", "\u03bcV": "uV"} | _UCUM_CODES | _MDC_NAMES
+# Beside a code, people's other ways to write the same. MV, which is UCUM's megavolt, is none of them.
+_WORDS = {"volt": "V", "millivolt": "mV", "microvolt": "uV", "nanovolt": "nV"}
+_OTHER_TEXTS = {"v": "V", "mv": "mV", "uv": "uV", "mcV": "uV", "\u00b5v": "uV", "\u03bcv": "uV", "nv": "nV"}
+_BRACKETED = re.compile(r"\[(.*)\]|\((.*)\)")
 
 # Between the lowest and the highest sample of a lead, a heart makes this many mV.
 _LEAST_MV, _MOST_MV = 0.05, 20.0
@@ -48,11 +54,20 @@ def millivolts_per_unit(origin: dict[str, Any], problems: list[Problem]) -> Deci
     if unit is None:
         problems.append(_unknown_unit(code, text))
         return None
-    if _TEXTS.get(str(text), unit) != unit:
-        text = f"The unit's code says {code}, its text {text}; correct the wrong one."
+    if text is not None and _unit_of_text(text) != unit:
+        said = code if code == unit else f"{code}, which is {unit}"
+        text = f"The unit's code says {said}, its text {text[:40]!r}; correct the wrong one, or leave the text out."
         problems.append(Problem("value", text, "origin.unit"))
         return None
     return MILLIVOLTS[unit]
+
+
+def _unit_of_text(text: str) -> str | None:
+    """Read a text that stands beside a code, more freely than one that stands alone."""
+    bare = text.strip()
+    if bracketed := _BRACKETED.fullmatch(bare):
+        bare = (bracketed[1] or bracketed[2] or "").strip()
+    return _TEXTS.get(bare) or _OTHER_TEXTS.get(bare) or _WORDS.get(bare.lower().removesuffix("s"))
 
 
 def _unknown_unit(code: str | None, text: str | None) -> Problem:

@@ -205,6 +205,12 @@ TAKEN: dict[str, tuple[Change, dict[str, Any]]] = {
     "the unit as text alone": (without("code", "system"), {}),
     "MDC's unit": (
         each(put(origin={"value": 0, "system": MDC, "code": "266419", "unit": "MDC_DIM_MICRO_VOLT"}, factor=5)), {}),
+    "MDC's unit under its old identifier": (
+        each(put(origin={"value": 0, "system": "urn:oid:2.16.840.1.113883.6.24", "code": "266419"}, factor=5)), {}),
+    "UCUM by its object identifier": (
+        each(put(origin={"value": 0, "system": "urn:oid:2.16.840.1.113883.6.8", "code": "uV"}, factor=5)), {}),
+    "a unit in words beside its code": (
+        each(put(origin={"value": 0, "system": UCUM, "code": "uV", "unit": "Microvolts"}, factor=5)), {}),
     "an origin": (each(put(origin={"value": 0.5, "code": "mV", "system": UCUM})), {"shift": 0.5}),
     "a factor of 1 left out": (each(lambda s: s.update(factor=1) or s.pop("factor")), {"scale": 200}),
     "eight leads": (eight_leads, {"derived": 4}),
@@ -274,6 +280,8 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
         each(put(origin={"value": 0, "system": "urn:x", "code": "mV"})), "code-invalid", ".system"),
     "code and text of the unit differ": (
         each(put(origin={"value": 0, "code": "mV", "unit": "uV", "system": UCUM})), "value", ".origin.unit"),
+    "steps of a converter as the unit's text": (
+        each(put(origin={"value": 0, "code": "mV", "unit": "LSB", "system": UCUM})), "value", ".origin.unit"),
     "MDC's unit and text differ": (
         each(put(origin={"value": 0, "code": "266419", "unit": "mV", "system": MDC})), "value", ".origin.unit"),
     "no unit of MDC's": (

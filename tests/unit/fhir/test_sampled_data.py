@@ -79,6 +79,18 @@ def test_values(sample: dict[str, Any], millivolts: list[float]) -> None:
         ({"code": "V", "system": UCUM}, 2000),
         ({"code": "uV", "system": UCUM, "unit": "microvolt"}, 0.002),
         ({"code": "uV", "system": UCUM, "unit": "\u00b5V"}, 0.002),
+        ({"code": "uV", "system": UCUM, "unit": "mcV"}, 0.002),
+        ({"code": "uV", "system": UCUM, "unit": "Microvolts"}, 0.002),
+        ({"code": "uV", "system": UCUM, "unit": "(\u00b5V)"}, 0.002),
+        ({"code": "mV", "system": UCUM, "unit": "millivolt"}, 2),
+        ({"code": "mV", "system": UCUM, "unit": "MILLIVOLTS"}, 2),
+        ({"code": "mV", "system": UCUM, "unit": " mv "}, 2),
+        ({"code": "mV", "system": UCUM, "unit": "[mV]"}, 2),
+        ({"code": "mV", "system": UCUM, "unit": "MDC_DIM_MILLI_VOLT"}, 2),
+        ({"code": "V", "system": UCUM, "unit": "Volts"}, 2000),
+        ({"code": "nV", "system": UCUM, "unit": "nanovolt"}, 0.000002),
+        ({"code": "266418", "system": "urn:oid:2.16.840.1.113883.6.24", "unit": "mV"}, 2),
+        ({"code": "uV", "system": "urn:oid:2.16.840.1.113883.6.8"}, 0.002),
         ({"code": "uV"}, 0.002),
         ({"unit": "mV"}, 2),
         ({"unit": "uV"}, 0.002),
@@ -111,11 +123,36 @@ def test_units(unit: dict[str, str], expected: float) -> None:
         ({"code": "mV", "unit": "uV", "system": UCUM}, "value", "origin.unit"),
         ({"code": "uV", "unit": "mV"}, "value", "origin.unit"),
         ({"code": "mV", "unit": "\u03bcV", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "uV", "unit": "LSB", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "mV", "unit": "cm", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "mV", "unit": "mmHg", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "mV", "unit": "microvolt", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "mV", "unit": "MV", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "mV", "unit": "mVs", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "mV", "unit": "()", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "mV", "unit": "10 mV", "system": UCUM}, "value", "origin.unit"),
+        ({"code": "266419", "unit": "mV", "system": "urn:oid:2.16.840.1.113883.6.24"}, "value", "origin.unit"),
+        ({"code": "mV", "system": "urn:oid:2.16.840.1.113883.6.24"}, "code-invalid", "origin.code"),
     ],
     ids=str,
 )
 def test_a_unit_that_is_no_voltage_or_contradicts_itself(unit: dict[str, str], code: str, expression: str) -> None:
     assert faults(sampled(origin=origin(**unit))) == [(code, expression)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "sides"),
+    [
+        ({"code": "uV", "unit": "LSB", "system": UCUM}, "code says uV, its text 'LSB'"),
+        (
+            {"code": "266419", "unit": "mV", "system": "urn:oid:2.16.840.1.113883.6.24"},
+            "code says 266419, which is uV, its text 'mV'",
+        ),
+    ],
+)
+def test_both_sides_of_a_unit_are_named(unit: dict[str, str], sides: str) -> None:
+    with pytest.raises(SampledDataError, match=sides):
+        decoded_lead(sampled(origin=origin(**unit)))
 
 
 @pytest.mark.parametrize(
