@@ -9,7 +9,6 @@ chain takes more than 10 % of the ECGs a second that are accepted without any au
 import argparse
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -123,11 +122,9 @@ def main() -> int:
     arguments = parser.parse_args()
     kept = True
     for database in arguments.databases.split(","):
-        with tempfile.TemporaryDirectory(prefix="fhir-ecg-benchmark-") as name:
-            folder = Path(name)
-            with empty_databases(database, folder, "audit") as [url]:
-                rates = compare(url, folder, arguments.rounds, arguments.seconds, arguments.threads)
-                kept = show(database, rates) and kept
+        with empty_databases(database, "audit") as (folder, [url]):
+            rates = compare(url, folder, arguments.rounds, arguments.seconds, arguments.threads)
+            kept = show(database, rates) and kept
     return 0 if kept else 1
 
 

@@ -10,7 +10,6 @@ import argparse
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -199,13 +198,11 @@ def main() -> int:
     arguments = parser.parse_args()
     kept = True
     for database in arguments.databases.split(","):
-        with tempfile.TemporaryDirectory(prefix="fhir-ecg-benchmark-") as name:
-            folder = Path(name)
-            with empty_databases(database, folder, "few", "many") as (few_url, many_url):
-                few = Stored(few_url, folder, arguments.few, database)
-                many = Stored(many_url, folder, arguments.many, database)
-                medians = compare(few, many, arguments.rounds)
-                kept = show(database, medians, arguments.few, arguments.many) and kept
+        with empty_databases(database, "few", "many") as (folder, [few_url, many_url]):
+            few = Stored(few_url, folder, arguments.few, database)
+            many = Stored(many_url, folder, arguments.many, database)
+            medians = compare(few, many, arguments.rounds)
+            kept = show(database, medians, arguments.few, arguments.many) and kept
     return 0 if kept else 1
 
 
