@@ -1,24 +1,18 @@
-"""ECGs in a Bundle: whole ones, and those with an Observation for each lead, put together.
+"""ECGs in a Bundle: whole ones, and those with an Observation for each lead. https://hl7.org/fhir/R4/bundle.html"""
 
-Observations belong to one ECG where one of them names the others (`hasMember`, `derivedFrom`), or where subject,
-time and device are the same. https://hl7.org/fhir/R4/bundle.html
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_ecg.ecg.leads import Lead, missing_leads
 from fhir_ecg.fhir.document import Form, check_release
+from fhir_ecg.fhir.ecg_groups import BundledObservation, Group, group_observations
 from fhir_ecg.fhir.ecg_observation import Sent
 from fhir_ecg.fhir.json_form import form_faults
 from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError
 from fhir_ecg.fhir.parsing import fhirpath
-from fhir_ecg.fhir.repairs import NONE
-from fhir_ecg.fhir.waveforms import find_waveforms
 
 MOST_ENTRIES = 500
-_RELATIONS = ("hasMember", "derivedFrom")
+_MEMBERS = {"id", "extension", "modifierExtension", "link", "fullUrl", "resource", "search", "request", "response"}
 
 
 @dataclass
@@ -44,16 +38,17 @@ def ecgs_of_bundle(bundle: dict[str, Any], form: Form, types: tuple[str, ...]) -
 def ecgs_of_entries(entries: Sequence[Any], places: Iterable[int], form: Form) -> list[EcgEntries]:
     """Find the ECGs among the entries of a Bundle at some places."""
     found: list[EcgEntries] = []
-    observations: dict[int, dict[str, Any]] = {}
+    observations: list[BundledObservation] = []
+    addresses: dict[str, int] = {}
     for index in places:
-        if problems := _entry_problems(entries[index], index, form):
+        if problems := _entry_problems(entries[index], index, form) or _repeated_address(entries, index, addresses):
             found.append(EcgEntries([index], [], problems))
         else:
-            observations[index] = entries[index]["resource"]
-    groups = _groups(observations, {_address(entries[index]): index for index in observations})
-    found += [EcgEntries(group, [Sent(observations[i], entry_root(i)) for i in group]) for group in groups]
-    for ecg in found:
-        ecg.problems += _stranger_problems(ecg)
+            entry = entries[index]
+            observations.append(BundledObservation(index, entry["resource"], entry.get("fullUrl")))
+    for group, problems in group_observations(observations):
+        sent = [Sent(each.resource, each.root) for each in group]
+        found.append(EcgEntries([each.place for each in group], sent, problems + _stranger_problems(group)))
     return sorted(found, key=lambda ecg: ecg.entries)
 
 
@@ -82,11 +77,39 @@ def bundle_entries(bundle: dict[str, Any], types: tuple[str, ...]) -> list[Any]:
 def _entry_problems(entry: Any, index: int, form: Form) -> list[Problem]:
     if not isinstance(entry, dict) or not isinstance(entry.get("resource"), dict):
         return [Problem("required", "The entry has no resource.", entry_root(index))]
+    if problems := _member_problems(entry, index):
+        return problems
     try:
         check_release(entry["resource"], form)
     except RefusedError as error:
         return [in_entry(problem, index) for problem in error.problems]
     return []
+
+
+def _member_problems(entry: dict[str, Any], index: int) -> list[Problem]:
+    """Find what does not belong into an entry. https://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry"""
+    where = f"Bundle.entry[{index}]"
+    problems = [
+        Problem("structure", f"An entry of a Bundle has no element {name[:64]!r}.", where)
+        for name in entry
+        if name.removeprefix("_") not in _MEMBERS
+    ]
+    if "modifierExtension" in entry:
+        text = "A modifier extension may change what the entry means, and is unknown here. Send it without."
+        problems.append(Problem("extension", text, f"{where}.modifierExtension[0]"))
+    if not isinstance(entry.get("fullUrl", ""), str):
+        text = "fullUrl is a string: the address of the entry's resource, such as urn:uuid:..."
+        problems.append(Problem("value", text, f"{where}.fullUrl"))
+    return problems
+
+
+def _repeated_address(entries: Sequence[Any], index: int, addresses: dict[str, int]) -> list[Problem]:
+    """Refuse an address that an entry before has: which one is meant by it would be unclear."""
+    address = entries[index].get("fullUrl")
+    if address is None or (other := addresses.setdefault(address, index)) == index:
+        return []
+    text = f"Entry {other} has the same fullUrl (bdl-7). Give each entry an address of its own, such as urn:uuid:..."
+    return [Problem("invariant", text, f"Bundle.entry[{index}].fullUrl")]
 
 
 def in_entry(problem: Problem, index: int) -> Problem:
@@ -100,54 +123,21 @@ def entry_root(index: int) -> str:
     return f"Bundle.entry[{index}].resource"
 
 
-def _address(entry: Any) -> str | None:
-    if not isinstance(entry, dict):
-        return None
-    full_url, resource = entry.get("fullUrl"), entry.get("resource")
-    if isinstance(full_url, str) or not isinstance(resource, dict):
-        return full_url
-    return f"Observation/{resource.get('id')}"
-
-
-def _groups(observations: dict[int, dict[str, Any]], addresses: dict[str | None, int]) -> list[list[int]]:
-    """Put the places of Observations together that are one ECG; the one that names others comes first."""
-    free = dict.fromkeys(observations)
-    groups = []
-    for index, observation in observations.items():
-        members = [addresses[name] for name in _related(observation) if name in addresses]
-        members = [member for member in members if member in free and member != index]
-        if index in free and members:
-            groups.append([index, *members])
-            for member in (index, *members):
-                free.pop(member, None)
-    together: dict[Any, list[int]] = {}
-    for index in free:
-        key = index if _is_whole(observations[index]) else _case_of(observations[index])
-        together.setdefault(key, []).append(index)
-    return groups + list(together.values())
-
-
-def _related(observation: dict[str, Any]) -> Iterator[str]:
-    for relation in _RELATIONS:
-        yield from (reference.get("reference", "") for reference in observation.get(relation, []))
-
-
-def _is_whole(observation: dict[str, Any]) -> bool:
-    named = find_waveforms(observation, "Observation", NONE).named
-    return not missing_leads({lead for lead in named if isinstance(lead, Lead)})
-
-
-def _case_of(observation: dict[str, Any]) -> tuple[str, ...]:
-    """Give what the Observations of one ECG have in common."""
-    times = [observation.get(name) for name in ("effectiveDateTime", "effectiveInstant", "effectivePeriod")]
-    return tuple(map(str, (observation.get("subject"), times, observation.get("device"))))
-
-
-def _stranger_problems(ecg: EcgEntries) -> list[Problem]:
+def _stranger_problems(group: Group) -> list[Problem]:
     """Refuse Observations that one names as its own, but that are of another subject."""
-    subjects = {str(sent.resource.get("subject")): sent.root for sent in ecg.sent}
-    if len(subjects) < 2:
-        return []
-    (one, first), (other, second), *_ = subjects.items()
-    text = f"The Observations of one ECG name two subjects: {one[:80]} at {first}, {other[:80]} at {second}."
-    return [Problem("value", text, f"{second}.subject")]
+    first = group[0]
+    for each in group[1:]:
+        one, other = first.alike["subject"], each.alike["subject"]
+        if one != other:
+            text = (
+                f"The Observations of one ECG name two subjects: {_shown(one)} at {first.root}, {_shown(other)} at "
+                f"{each.root}."
+            )
+            return [Problem("value", text, f"{each.root}.subject")]
+    return []
+
+
+def _shown(subject: Any) -> str:
+    if subject is None:
+        return "none"
+    return "|".join(map(str, subject))[:80] if isinstance(subject, tuple) else str(subject)[:80]

@@ -7,7 +7,7 @@ from typing import Any
 from fhir_ecg.ecg.leads import TWELVE_LEADS
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.fhir.assembly import assemble
-from fhir_ecg.fhir.effective import duration_problems, order_problems
+from fhir_ecg.fhir.effective import duration_problems, order_problems, simultaneity_problems
 from fhir_ecg.fhir.lead_coding import lead_code
 from fhir_ecg.fhir.outcome import Problem, UnprocessableError
 from fhir_ecg.fhir.repairs import NONE, Repair
@@ -40,19 +40,18 @@ def read_joined(sent: Sequence[Sent], allowed: frozenset[Repair] = NONE) -> Reco
         UnprocessableError: Together they hold no 12-lead ECG that can be read without guessing; each problem is named.
     """
     problems: list[Problem] = []
-    found = Found([], set(), [])
+    found: list[Found] = []
     for each in sent:
         ignored = Repair.EFFECTIVE_PERIOD_IGNORED in allowed
         problems += _status_problems(each) + ([] if ignored else order_problems(each.resource, each.root))
-        part = find_waveforms(each.resource, each.root, allowed)
-        found.waveforms += part.waveforms
-        found.named |= part.named
-        found.problems += part.problems
-    if not (found.waveforms or found.named or found.problems):
+        found.append(find_waveforms(each.resource, each.root, allowed))
+    if not any(each.waveforms or each.named or each.problems for each in found):
         raise UnprocessableError(*problems, _no_waveform(sent[0].root))
     recording = assemble(found, sent[0].root)
     if isinstance(recording, Recording):
         contradictions = [p for each in sent for p in duration_problems(each.resource, each.root, recording)]
+        of_leads = [(each.resource, each.root) for each, part in zip(sent, found, strict=True) if part.waveforms]
+        problems += simultaneity_problems(of_leads, recording)
         recording, contradictions = _without_period(sent, recording, contradictions, allowed)
         problems += contradictions
         if not problems:

@@ -1,5 +1,6 @@
 """When an ECG was recorded, held against itself and against its samples."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from fhir_ecg.ecg.recording import Recording
@@ -35,6 +36,38 @@ def duration_problems(observation: dict[str, Any], root: str, recording: Recordi
         f"effectivePeriod from {period['start']} to {period['end']} does not. Correct the rate, samples or time."
     )
     return [Problem("value", text + offer(Repair.EFFECTIVE_PERIOD_IGNORED), f"{root}.effective.ofType(Period)")]
+
+
+def moment_of(observation: dict[str, Any]) -> Any:
+    """Give what the time of an ECG says, the same for however it is written; None where it has no time of day."""
+    period = observation.get("effectivePeriod", {})
+    texts = [observation.get("effectiveDateTime") or observation.get("effectiveInstant") or period.get("start")]
+    if "end" in period:
+        texts.append(period["end"])
+    if all(isinstance(text, str) and "T" in text for text in texts):
+        return tuple(map(date_range, texts))
+    return repr(observation["effectiveTiming"]) if "effectiveTiming" in observation else None
+
+
+def simultaneity_problems(sent: Iterable[tuple[dict[str, Any], str]], recording: Recording) -> list[Problem]:
+    """Find Observations of one ECG that began further apart than it lasts, given with their FHIRPaths."""
+    starts = []
+    for observation, root in sent:
+        period = observation.get("effectivePeriod", {})
+        text = observation.get("effectiveDateTime") or observation.get("effectiveInstant") or period.get("start")
+        if text:
+            starts.append((*date_range(text), root))
+    if len(starts) < 2:
+        return []
+    first, last = min(starts, key=lambda start: start[1]), max(starts, key=lambda start: start[0])
+    apart = (last[0] - first[1]).total_seconds()
+    if apart <= recording.seconds:
+        return []
+    text = (
+        f"It began {apart:.0f} s or more after {first[2]}, but the ECG lasts {recording.seconds:g} s: these leads were "
+        "not recorded together. Send the leads of one ECG alone together, with the time when it was recorded."
+    )
+    return [Problem("value", text, f"{last[2]}.effective")]
 
 
 def _period(observation: dict[str, Any]) -> dict[str, Any] | None:

@@ -33,6 +33,8 @@ class Waveform:
     spacing: str
     """Which element of the SampledData says the rate: `period`, `interval` or `offsets`."""
     repairs: tuple[Repair, ...]
+    code: dict[str, Any]
+    """The code of what holds the SampledData."""
 
     @property
     def name(self) -> str:
@@ -69,7 +71,7 @@ def find_waveforms(observation: dict[str, Any], root: str, allowed: frozenset[Re
             continue
         spacing = next((name for name in ("period", "interval", "offsets") if name in sampled), "period")
         found.waveforms += [
-            Waveform(lead, millivolts, decoded.sampling_rate, element, value, spacing, decoded.repairs)
+            Waveform(lead, millivolts, decoded.sampling_rate, element, value, spacing, decoded.repairs, code)
             for lead, millivolts in zip(leads, decoded.millivolts, strict=False)
             if isinstance(lead, Lead)
         ]
