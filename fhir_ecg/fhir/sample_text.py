@@ -19,6 +19,16 @@ _Marks = NDArray[np.bool_]
 
 # The pattern of the R4 XSD, which the JSON form shares: no exponent, no plus sign, digits after a point.
 _NUMBER = re.compile(rb"-?[0-9]*\.?[0-9]+")
+# What some senders write between numbers, or in them.
+_SEPARATORS = {
+    ",": "comma",
+    ";": "semicolon",
+    "\n": "line break",
+    "\r": "line break",
+    "\t": "tab",
+    "\u00a0": "no-break space",
+}
+_SEPARATOR = re.compile(f"[{''.join(_SEPARATORS)}]")
 _IS_LETTER = np.zeros(256, np.bool_)
 _IS_LETTER[list(b"EUL")] = True
 # Up to 22 float64 holds the powers exactly: one division of exact numbers is rounded once, as float() rounds.
@@ -133,6 +143,13 @@ def parse_samples(data: str | bytes, max_samples: int) -> ParsedSamples:
     return ParsedSamples(values, letters)
 
 
+def separator_fault(token: str) -> str | None:
+    """Say which separator stands in a token, where numbers are joined by anything but a space; None where none is."""
+    if found := _SEPARATOR.search(token):
+        return f"Between numbers belongs one space, and in decimals a point; a {_SEPARATORS[found[0]]} stands there."
+    return None
+
+
 def _padded(data: str | bytes) -> bytes:
     if isinstance(data, bytes) and not data.isascii():
         data = data.decode("ascii", "replace")
@@ -144,10 +161,13 @@ def _padded(data: str | bytes) -> bytes:
 def _fault(data: str | bytes, offset: int) -> TokenError:
     """Name what is wrong with the token that begins at an offset."""
     beginning = data[offset : offset + LONGEST_TOKEN + 1]
-    raw = beginning.encode("ascii", "replace") if isinstance(beginning, str) else beginning
-    token = raw.split(b" ")[0]
+    text = beginning if isinstance(beginning, str) else beginning.decode("ascii", "replace")
+    text = text.split(" ")[0]
+    token = text.encode("ascii", "replace")
     rule = "A sample lies within 10^12."
-    if len(token) > LONGEST_TOKEN:
+    if separator := separator_fault(text):
+        rule = separator
+    elif len(token) > LONGEST_TOKEN:
         rule = f"A sample has at most {LONGEST_TOKEN} characters."
     elif not _NUMBER.fullmatch(token):
         rule = "Decimals without exponent, E, U or L belong there, with one space between."

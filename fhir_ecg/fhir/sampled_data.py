@@ -96,7 +96,7 @@ class _Decoding:
             self._refuse("value", f"dimensions is {self.sampled.get('dimensions')}; one lead has 1.", "dimensions")
         raw = _raw_samples(self.sampled | {"data": self._text()}, self.problems)
         if raw is not None:
-            self._check_count(len(raw.values))
+            self._check_count(len(raw.values), told=interval is not None)
         scale = self._scale(raw, factor)
         if raw is None or origin is None or factor is None:
             return None
@@ -140,11 +140,12 @@ class _Decoding:
             mended = " ".join("E" if token == "?" else token for token in mended.split(" "))  # noqa: S105 - a sample
         return mended
 
-    def _check_count(self, points: int) -> None:
+    def _check_count(self, points: int, *, told: bool) -> None:
+        """Hold the number of points against the dimensions, and against the offsets where those could be read."""
         if points % self.dimensions:
             text = f"data has {points} points, which {self.dimensions} dimensions cannot share evenly."
             self._refuse("value", text, "data")
-        elif "offsets" in self.sampled:
+        elif told and "offsets" in self.sampled:
             places = str(self.sampled["offsets"]).count(" ") + 1
             if places != points // self.dimensions:
                 text = f"offsets has {places} places in time, data {points // self.dimensions}."
@@ -167,8 +168,7 @@ class _Decoding:
 
     def _values(self, raw: ParsedSamples, origin: float, factor: float, scale: Decimal) -> NDArray[np.float64]:
         """Apply origin and factor, and hold the result against the stated limits; in mV."""
-        low = float(self.sampled.get("lowerLimit", "-inf"))
-        high = float(self.sampled.get("upperLimit", "inf"))
+        low, high = self._limits()
         values = raw.values
         if _within(origin + factor * values, low, high, factor):
             # Scaled before they are multiplied: 5000 uV is 5 mV to the last bit.
@@ -180,6 +180,17 @@ class _Decoding:
             # A limit is stated as a value, to which no factor applies.
             millivolts[raw.places(letter)] = limit * float(scale)
         return millivolts
+
+    def _limits(self) -> tuple[float, float]:
+        """Read the limits, infinite where they are not stated or exclude every value."""
+        low = float(self.sampled.get("lowerLimit", "-inf"))
+        high = float(self.sampled.get("upperLimit", "inf"))
+        if low < high:
+            return low, high
+        why = "are equal" if low == high else "are swapped"
+        text = f"lowerLimit is {low:g} and upperLimit {high:g}: they {why}. The lower one must be below the upper."
+        self._refuse("value", text, "lowerLimit")
+        return -np.inf, np.inf
 
     def _contradict_limits(
         self, values: NDArray[np.float64], origin: float, factor: float, limits: tuple[float, float]

@@ -3,10 +3,12 @@
 https://hl7.org/fhir/R4/datatypes.html#SampledData, https://hl7.org/fhir/R5/datatypes.html#SampledData
 """
 
+import re
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
 from fhir_ecg.fhir.outcome import Problem
+from fhir_ecg.fhir.sample_text import LONGEST_TOKEN, separator_fault
 
 # UCUM, https://ucum.org/ucum#section-Base-Units and its prefixes
 _SECONDS: dict[str, Decimal] = {
@@ -21,6 +23,8 @@ _SECONDS: dict[str, Decimal] = {
 }
 LARGEST_NUMBER = 10**12
 
+# As the numbers of the data are written: other forms are no plain decimal, and of some arithmetic raises errors.
+_PLACE = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
 # Offsets are written with few digits: each may lie so far from its even place, as a part of the interval.
 _OFFSET_TOLERANCE = Decimal("0.05")
 
@@ -43,7 +47,7 @@ def read_number(value: Any, where: str) -> Decimal:
         number = Decimal(str(value))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or abs(number) > LARGEST_NUMBER:
+    if not number.is_finite() or number.copy_abs() > LARGEST_NUMBER:
         raise SamplingError(Problem("value", f"{where} is no number within 10^12.", where))
     return number
 
@@ -85,7 +89,7 @@ def _unit(sampled: dict[str, Any]) -> Decimal:
 
 
 def _even_offsets(text: Any) -> Decimal:
-    places = [read_number(token, "offsets") for token in str(text).split(" ")]
+    places = [_place(index, token) for index, token in enumerate(str(text).split(" "))]
     if len(places) < 2:
         raise SamplingError(Problem("value", "offsets needs at least two places in time.", "offsets"))
     with localcontext() as context:
@@ -98,3 +102,11 @@ def _even_offsets(text: Any) -> Decimal:
                 text = f"offsets are not evenly spaced (sample {index}); an ECG has one sampling rate."
                 raise SamplingError(Problem("not-supported", text, "offsets"))
     return interval
+
+
+def _place(index: int, token: str) -> Decimal:
+    if len(token) <= LONGEST_TOKEN and _PLACE.fullmatch(token):
+        return read_number(token, "offsets")
+    rule = separator_fault(token) or "Decimals without exponent belong there, with one space between."
+    text = f"offsets cannot be read at sample {index} ({token[:LONGEST_TOKEN]!r}). {rule}"
+    raise SamplingError(Problem("value", text, "offsets"))

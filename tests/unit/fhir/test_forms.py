@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,35 @@ def in_parts(count: int, leads: tuple[int, ...] = tuple(range(12)), repeat: bool
     return change
 
 
+def of_lengths(*lengths: int) -> Change:
+    """Each lead as consecutive components of these lengths."""
+
+    def change(document: Document) -> None:
+        parts = []
+        for length, begin in zip(lengths, accumulate((0, *lengths)), strict=False):
+            for component in document["component"]:
+                points = component["valueSampledData"]["data"].split()[begin : begin + length]
+                parts.append(copy.deepcopy(component))
+                parts[-1]["valueSampledData"]["data"] = " ".join(points)
+        document["component"] = parts
+
+    return change
+
+
+def also_as(name: str, change: Callable[[list[str]], list[str]]) -> Change:
+    """Each lead a second time, changed, and called by another name too."""
+
+    def add(document: Document) -> None:
+        others = copy.deepcopy(document["component"])
+        for component in others:
+            component["code"]["text"] += f" {name}"
+            sampled = component["valueSampledData"]
+            sampled["data"] = " ".join(change(sampled["data"].split()))
+        document["component"] = others + document["component"]
+
+    return add
+
+
 def coded(system: str, codes: dict[Lead, str]) -> Change:
     def change(document: Document) -> None:
         for lead, component in zip(TWELVE_LEADS, document["component"], strict=True):
@@ -217,6 +247,7 @@ TAKEN: dict[str, tuple[Change, dict[str, Any]]] = {
     "all leads interlaced in one component": (interlaced(*TWELVE_LEADS), {}),
     "eight leads interlaced in value[x]": (interlaced(*EIGHT, where="value"), {"derived": 4}),
     "two parts": (in_parts(2), {"parts": 2}),
+    "three parts, of which the last is shorter": (of_lengths(150, 150, 100), {"parts": 3}),
     "MDC leads": (coded(MDC, {lead: str(131072 + i) for lead, i in IDS.items()}), {}),
     "MDC under its old identifier": (
         coded("urn:oid:2.16.840.1.113883.6.24", {lead: str(131328 + i) for lead, i in IDS.items()}), {}),
@@ -271,6 +302,11 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
     "offsets that fall": (offsets(-10), "value", ".offsets"),
     "too few offsets": (
         each(lambda s: s.pop("period") and s.update(offsets="0 10", intervalUnit="ms")), "value", ".offsets"),
+    "offsets with an exponent": (
+        each(lambda s: s.pop("period") and s.update(offsets="0 1E+999999999", intervalUnit="ms")), "value", ".offsets"),
+    "offsets by commas": (
+        each(lambda s: s.pop("period") and s.update(offsets="0,10", intervalUnit="ms")), "value", ".offsets"),
+    "limits swapped": (one(3, put(upperLimit=-10, lowerLimit=10)), "value", ".lowerLimit"),
     "interval and offsets": (
         each(lambda s: s.pop("period") and s.update(offsets="0 10", interval=10, intervalUnit="ms")),
         "invariant", ".offsets"),
@@ -314,6 +350,13 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
         "value", ".data"),
     "parts of one lead alone": (in_parts(2, leads=(3,)), "duplicate", "Observation.component[4]"),
     "the same part twice": (in_parts(2, repeat=True), "duplicate", "Observation.component[1]"),
+    "a first part that is shorter": (of_lengths(100, 300), "duplicate", "Observation.component[12]"),
+    "two parts of which the last is shorter": (of_lengths(300, 100), "duplicate", "Observation.component[12]"),
+    "median beats beside the rhythm": (
+        also_as("median beat", lambda points: points[:100]), "duplicate", "Observation.component[12]"),
+    "a filtered copy": (
+        also_as("filtered", lambda points: [str(int(p) // 2 * 2) for p in points]),
+        "duplicate", "Observation.component[12]"),
     "consecutive MDC numbers": (
         lambda d: d["component"][2]["code"]["coding"][0].update(code="131331"),
         "value", "Observation.component[2].code"),

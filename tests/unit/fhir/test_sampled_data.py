@@ -179,6 +179,10 @@ def test_both_sides_of_a_unit_are_named(unit: dict[str, str], sides: str) -> Non
         ({"data": "1 L"}, "required", "lowerLimit"),
         ({"data": "1 L", "upperLimit": 3}, "required", "lowerLimit"),
         ({"data": "1 U", "upperLimit": 10**13}, "value", "upperLimit"),
+        ({"lowerLimit": 5, "upperLimit": -5}, "value", "lowerLimit"),
+        ({"lowerLimit": 5, "upperLimit": 5}, "value", "lowerLimit"),
+        ({"data": "U L", "lowerLimit": 5, "upperLimit": -5}, "value", "lowerLimit"),
+        ({"data": "E E", "lowerLimit": 0.5, "upperLimit": 0.50}, "value", "lowerLimit"),
     ],
     ids=lambda value: ascii(value)[:40],
 )
@@ -186,6 +190,46 @@ def test_numbers_that_make_no_signal(elements: dict[str, Any], code: str, expres
     if elements.get("origin", {}).get("value") is ABSENT:
         elements = {"origin": dict(MILLIVOLT)}
     assert faults(sampled(**elements)) == [(code, expression)]
+
+
+@pytest.mark.parametrize(("low", "high", "why"), [(5, -5, "swapped"), (0, 0, "equal")])
+def test_limits_that_exclude_every_value_are_named(low: int, high: int, why: str) -> None:
+    with pytest.raises(SampledDataError, match=f"lowerLimit is {low} and upperLimit {high}: they are {why}"):
+        decoded_lead(sampled(lowerLimit=low, upperLimit=high))
+
+
+OFFSETS = [
+    ("0 1E+999999999 4", "at sample 1 ('1E+999999999'). Decimals without exponent"),
+    ("0 1e1 4", "at sample 1 ('1e1'). Decimals without exponent"),
+    ("0 2 +4", "at sample 2 ('+4'). Decimals"),
+    ("0 2  4", "at sample 2 (''). Decimals"),
+    ("0 2 4 ", "at sample 3 (''). Decimals"),
+    ("0 2 NaN", "at sample 2 ('NaN'). Decimals"),
+    ("0 2 1_0", "at sample 2 ('1_0'). Decimals"),
+    ("0 2 \u0664", "at sample 2 ('\u0664'). Decimals"),
+    ("0 2 4.", "at sample 2 ('4.'). Decimals"),
+    ("0 2 " + "1" * 33, "at sample 2 ('" + "1" * 32 + "'). Decimals"),
+    ("0 2 1000000000001", "offsets is no number within 10^12."),
+    ("0\n2\n4", "at sample 0 ('0\\n2\\n4'). Between numbers belongs one space, and in decimals a point; a line break"),
+    ("0 2,4", "a comma stands there"),
+    ("0;2;4", "a semicolon stands there"),
+    ("0\t2\t4", "a tab stands there"),
+]
+
+
+@pytest.mark.parametrize(("offsets", "text"), OFFSETS, ids=ascii)
+def test_offsets_that_are_no_decimals_are_one_problem(offsets: str, text: str) -> None:
+    with pytest.raises(SampledDataError) as caught:
+        decoded_lead(sampled("1 2 3", period=ABSENT, offsets=offsets, intervalUnit="ms"))
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.expression) == ("value", "offsets")
+    assert text in problem.diagnostics
+
+
+@pytest.mark.parametrize(("offsets", "rate"), [("0 2 4", 500), ("-2 0 2", 500), (".0 .5 1.0", 2000)])
+def test_offsets(offsets: str, rate: float) -> None:
+    sample = sampled("1 2 3", period=ABSENT, offsets=offsets, intervalUnit="ms")
+    assert decoded_lead(sample).sampling_rate == rate
 
 
 @pytest.mark.parametrize("period", [b"1e-999", b"1e-40", b"0.000000001"])
