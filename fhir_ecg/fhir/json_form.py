@@ -4,6 +4,7 @@ It takes JSON in a string for an object, a string for a number, null for an abse
 other errors than its own on a resource type it does not know.
 """
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,34 @@ from fhir_ecg.fhir.outcome import IssueType
 Location = tuple[int | str, ...]
 Fault = tuple[Location, IssueType, str]
 """Where, which issue, and what is wrong."""
+
+_TYPES: dict[type, str] = {
+    dict: "an object",
+    list: "an array",
+    bool: "a boolean, true or false without quotes",
+    int: "a whole number, without point or quotes",
+    Decimal: "a number, without quotes",
+    str: "a string, in quotes",
+}
+# What the library looked for, by the types of its errors.
+_EXPECTED: dict[str, type] = {
+    "model_validation_format": dict,
+    "json_invalid": dict,
+    "list_type": list,
+    "bool_type": bool,
+    "bool_parsing": bool,
+    "int_type": int,
+    "int_parsing": int,
+    "int_from_float": int,
+    **dict.fromkeys(("string_type", "bytes_type", "date_type", "datetime_type", "time_type", "uuid_type"), str),
+}
+_FORMAT = re.compile(r"Value error, (\w+) value string does not match spec regex")
+_WRITTEN = {
+    "Date": "2026-11-22",
+    "DateTime": "2026-11-22T09:30:00+01:00",
+    "Instant": "2026-11-22T09:30:00+01:00",
+    "Time": "09:30:00",
+}
 
 
 def form_faults(node: Any, location: Location = ()) -> Iterator[Fault]:
@@ -39,6 +68,23 @@ def type_faults(model: BaseModel, node: dict[str, Any], location: Location = ())
         alias = field.alias or name
         if alias in node:
             yield from _value_faults(getattr(model, name), node[alias], (*location, alias))
+
+
+def error_text(kind: str, message: str, node: Any) -> str:
+    """Say what the library found wrong with a value in words for those who sent it.
+
+    Args:
+        kind: The type of the library's error.
+        message: Its own words.
+        node: The value, as JSON.
+    """
+    found = _FORMAT.match(message)
+    if found and isinstance(node, str) and found[1] in _WRITTEN:
+        return f"{node[:40]!r} is no {found[1][0].lower()}{found[1][1:]} of FHIR; write such as {_WRITTEN[found[1]]}."
+    expected = (Decimal if found[1] == "Decimal" else str) if found else _EXPECTED.get(kind)
+    if expected is None or _is_of_type(node, expected):
+        return f"{message}.".replace("..", ".")
+    return _another_type(node, expected)
 
 
 def _member_faults(parent: dict[str, Any], name: str, child: Any, location: Location) -> Iterator[Fault]:
@@ -83,16 +129,22 @@ def _value_faults(value: Any, node: Any, location: Location) -> Iterator[Fault]:
     elif isinstance(value, list) and isinstance(node, list):
         for index, (item, child) in enumerate(zip(value, node, strict=True)):
             yield from _value_faults(item, child, (*location, index))
-    elif node is not None and type(node) not in _json_types(value):
-        yield location, "value", f"{_json_type_name(node)} stands where FHIR has another JSON type."
+    elif node is not None and not _is_of_type(node, expected := _json_type(value)):
+        yield location, "value", _another_type(node, expected)
 
 
-def _json_types(value: Any) -> tuple[type, ...]:
+def _json_type(value: Any) -> type:
     if isinstance(value, BaseModel):
-        return (dict,)
-    if isinstance(value, list | bool | int):
-        return (type(value),)
-    return (int, float, Decimal) if isinstance(value, Decimal) else (str,)
+        return dict
+    return next((kind for kind in (list, bool, int, Decimal) if isinstance(value, kind)), str)
+
+
+def _is_of_type(node: Any, expected: type) -> bool:
+    return type(node) in ((int, float, Decimal) if expected is Decimal else (expected,))
+
+
+def _another_type(node: Any, expected: type) -> str:
+    return f"{_json_type_name(node)} stands where FHIR has {_TYPES[expected]}."
 
 
 def _json_type_name(node: Any) -> str:

@@ -17,7 +17,7 @@ from fhir.resources.R4B.observation import Observation as R4Observation
 from pydantic import ValidationError
 
 from fhir_ecg.fhir.element_rules import rule_faults
-from fhir_ecg.fhir.json_form import Fault, Location, form_faults, type_faults
+from fhir_ecg.fhir.json_form import Fault, Location, error_text, form_faults, type_faults
 from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, UnprocessableError
 from fhir_ecg.fhir.release import Release
 
@@ -233,10 +233,10 @@ def _problems(root: str, error: ValidationError) -> list[Problem]:
     return [
         Problem(
             _ISSUE_TYPES.get(detail["type"], "value"),
-            f"{detail['msg']}.".replace("..", "."),
+            error_text(detail["type"], detail["msg"], detail["input"]),
             fhirpath(root, detail["loc"]),
         )
-        for detail in error.errors(include_input=False, include_url=False, include_context=False)[:_MAXIMUM_PROBLEMS]
+        for detail in error.errors(include_url=False, include_context=False)[:_MAXIMUM_PROBLEMS]
     ]
 
 

@@ -272,6 +272,43 @@ def test_what_is_no_r4_observation(path: Path, value: Any, code: str, expression
     assert problem.diagnostics
 
 
+NUMBER, WHOLE = "FHIR has a number, without quotes.", "FHIR has a whole number, without point or quotes."
+STRING, OBJECT, BOOLEAN = "FHIR has a string, in quotes.", "FHIR has an object.", "FHIR has a boolean, true or false"
+
+TYPES = [
+    ((*SAMPLED, "period"), "10", f"A string stands where {NUMBER}"),
+    ((*SAMPLED, "period"), "ten", f"A string stands where {NUMBER}"),
+    ((*SAMPLED, "period"), True, f"A boolean stands where {NUMBER}"),
+    ((*SAMPLED, "period"), [10], f"An array stands where {NUMBER}"),
+    ((*SAMPLED, "origin", "value"), False, f"A boolean stands where {NUMBER}"),
+    ((*SAMPLED, "dimensions"), 1.0, f"A number stands where {WHOLE}"),
+    ((*SAMPLED, "dimensions"), 1.5, f"A number stands where {WHOLE}"),
+    ((*SAMPLED, "dimensions"), "1", f"A string stands where {WHOLE}"),
+    ((*SAMPLED, "dimensions"), "one", f"A string stands where {WHOLE}"),
+    ((*SAMPLED, "dimensions"), True, f"A boolean stands where {WHOLE}"),
+    ((*SAMPLED, "dimensions"), {"value": 1}, f"An object stands where {WHOLE}"),
+    ((*SAMPLED, "data"), [1, 2], f"An array stands where {STRING}"),
+    (SAMPLED, 5, f"A number stands where {OBJECT}"),
+    (("status",), 5, f"A number stands where {STRING}"),
+    (("issued",), True, f"A boolean stands where {STRING}"),
+    (("effectiveDateTime",), 20261122, f"A number stands where {STRING}"),
+    (("effectiveDateTime",), "22.11.2026", "'22.11.2026' is no dateTime of FHIR; write such as 2026-11-22T09"),
+    (("subject",), "Patient/1", f"A string stands where {OBJECT}"),
+    (("component",), {"code": {"text": "I"}}, "An object stands where FHIR has an array."),
+    (("valueBoolean",), "true", f"A string stands where {BOOLEAN}"),
+    (("valueBoolean",), "yes", f"A string stands where {BOOLEAN}"),
+    (("contained",), [PATIENT | {"active": 1}], f"A number stands where {BOOLEAN}"),
+    ((*SAMPLED, "dimensions"), 0, "Input should be greater than or equal to 1."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "text"), TYPES, ids=lambda value: ascii(value)[:50])
+def test_the_type_that_belongs_there_is_named(path: Path, value: Any, text: str) -> None:
+    with pytest.raises(UnprocessableError) as caught:
+        check_observation(parse_json(json.dumps(with_change(path, value)).encode()))
+    assert text in caught.value.problems[0].diagnostics
+
+
 ADMITTED = [
     (("_status",), {"extension": [{"url": "http://a.example", "valueString": "b"}]}),
     (("_effectiveDateTime",), IDENTIFIED),
