@@ -40,7 +40,8 @@ ODD: list[Any] = [
     None, True, 0, -1, 1.5, 2**31, 2**70, 1e300, 5e-324, "", " ", "x", "I", "V1", "mV", "uV", "131331", "\ud800", "\0",
     "\x01", "é" * 500, "2026-02-30", "9999-12-31T23:59:60Z", [], {}, [None], [[]], {"x": 1}, {"coding": [{}]},
     {"reference": "#p"}, {"resourceType": "Patient"}, {"code": "mV"}, "1 2 3", "E E E", "U L", "1  2", "1e5", "?",
-    12, "12", 1000000000, {"start": "2026", "end": "2025"},
+    12, "12", 1000000000, {"start": "2026", "end": "2025"}, "1E+999999999", "0 1E+999999999", "0,10,20", "urn:uuid:3",
+    "http://a.example/Observation/1", "Observation/1/_history/2", "-aVR", "I, II, V1-V6",
 ]  # fmt: skip
 TOKENS = [
     "1",
@@ -153,15 +154,9 @@ def damaged(chance: random.Random) -> tuple[str, bytes, str]:
     form = chance.choice(["R4", "R4", "R5", "XML", "Bundle"])
     document = copy.deepcopy(_SOUND)
     if form == "R5":
-        for component in document["component"]:
-            sampled = component["valueSampledData"]
-            sampled |= {"interval": sampled.pop("period"), "intervalUnit": "ms"}
+        _to_r5(document, offsets=chance.random() < 0.3)
     if form == "Bundle":
-        request = {"method": "POST", "url": "Observation"}
-        shared = {name: value for name, value in document.items() if name != "component"}
-        entries = [{"resource": shared | c, "request": request} for c in document["component"]]
-        kind = chance.choice(["batch", "transaction"])
-        document = copy.deepcopy({"resourceType": "Bundle", "type": kind, "entry": entries})
+        document = _as_bundle(document, chance.choice(["batch", "transaction"]), with_panel=chance.random() < 0.5)
     body = b""
     if form == "XML":
         body = serialise_xml(document)
@@ -176,6 +171,35 @@ def damaged(chance: random.Random) -> tuple[str, bytes, str]:
         body,
         ("application/fhir+xml" if form == "XML" else "application/fhir+json"),
     )
+
+
+def _to_r5(document: dict[str, Any], *, offsets: bool) -> None:
+    for component in document["component"]:
+        sampled = component["valueSampledData"]
+        period = sampled.pop("period")
+        sampled["intervalUnit"] = "ms"
+        if offsets:
+            sampled["offsets"] = " ".join(f"{period * n:g}" for n in range(sampled["data"].count(" ") + 1))
+        else:
+            sampled["interval"] = period
+
+
+def _as_bundle(document: dict[str, Any], kind: str, *, with_panel: bool) -> dict[str, Any]:
+    """One Observation for each lead, and perhaps a panel that names them."""
+    shared = {name: value for name, value in document.items() if name != "component"}
+    resources = [shared | component for component in document["component"]]
+    if with_panel:
+        members = [{"reference": f"urn:uuid:{place}"} for place in range(len(resources))]
+        resources.append(shared | {"hasMember": members})
+    entries = [
+        {
+            "fullUrl": f"urn:uuid:{place}",
+            "resource": resource,
+            "request": {"method": "POST", "url": "Observation"},
+        }
+        for place, resource in enumerate(resources)
+    ]
+    return copy.deepcopy({"resourceType": "Bundle", "type": kind, "entry": entries})
 
 
 def _damage(document: Any, chance: random.Random) -> None:
