@@ -1,4 +1,4 @@
-"""Whether limb leads obey Einthoven and Goldberger, chest leads are no limb leads, and amplitudes are a heart's.
+"""Whether the limb leads that were sent obey Einthoven and Goldberger, and amplitudes are a heart's.
 
 Six limb leads come from three electrodes, so any two give the rest and four are a check on what was sent: a
 mislabelled, inverted or wrongly scaled lead breaks it. Electrodes that were exchanged on the patient do not:
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fhir_ecg.ecg.contact import greatest_difference
 from fhir_ecg.ecg.leads import CHEST_LEADS, LIMB_LEADS, TWELVE_LEADS, Lead, complete_leads
 from fhir_ecg.ecg.recording import Recording
 
@@ -38,13 +37,6 @@ _DETRENDED_SECONDS = 1.0
 _CLEARLY_BETTER = 3.0
 # Correlation from which a lead is a multiple of what it should be.
 _SAME_SHAPE = 0.9
-
-# Of 19,601 PTB-XL records no chest lead comes closer to a limb lead, as it is or inverted, than 0.0705 mV; where one is
-# the other, steps of 25 microvolts make 0.013.
-COPIED_WITHIN_MV = 0.025
-# Smaller or shorter signals are alike by chance; leads that are flat are for `quality_findings`.
-_LEAST_COPIED_MV = 0.1
-_LEAST_COPIED_SECONDS = 1.0
 
 # No heart reaches these; the largest of 19,601 PTB-XL records, artefacts included, are 20.9 and 9.2 mV.
 LARGEST_SPAN_MV = 50.0
@@ -333,52 +325,3 @@ def _better_unit(spans: Matrix) -> str:
             change = f"{_number(factor)} times smaller" if factor > 1 else f"{_number(1 / factor)} times larger"
             return f"The values would be plausible {change}: as if {mistake}. Check unit and factor and send again."
     return "No usual mistake of unit explains it. Check unit and factor and send again."
-
-
-@dataclass(frozen=True)
-class ChestLeadCopy:
-    """A chest lead that has the signal of a limb lead, which no electrode on a chest gives.
-
-    Attributes:
-        chest: The lead that was sent under another's name.
-        limb: Whose signal it is; a derived one too.
-        inverted: Whether it is that upside down.
-        difference_mv: How far they are apart at most, in mV, whatever their offset.
-    """
-
-    chest: Lead
-    limb: Lead
-    inverted: bool
-    difference_mv: float
-
-    def __str__(self) -> str:
-        return f"{self.chest} is the same signal as {'-' * self.inverted}{self.limb}"
-
-
-def chest_lead_copies(recording: Recording) -> tuple[ChestLeadCopy, ...]:
-    """Find chest leads that are limb leads, as where the codes were counted on from lead to lead.
-
-    Offsets do not matter; samples in a gap, signals below 0.1 mV and what lasts less than 1 s are left out.
-
-    Returns:
-        For each such chest lead the limb lead that is closest.
-    """
-    copies = (list(_copies_of(chest, recording)) for chest in CHEST_LEADS)
-    return tuple(min(found, key=lambda copy: copy.difference_mv) for found in copies if found)
-
-
-def _copies_of(chest: Lead, recording: Recording) -> Iterator[ChestLeadCopy]:
-    one = recording.leads[TWELVE_LEADS.index(chest)]
-    for limb in LIMB_LEADS:
-        other = recording.leads[TWELVE_LEADS.index(limb)]
-        for inverted in (False, True):
-            difference = greatest_difference(one, -other if inverted else other)
-            if difference <= COPIED_WITHIN_MV and _can_be_told_apart(one, other, recording.sampling_rate):
-                yield ChestLeadCopy(chest, limb, inverted, difference)
-
-
-def _can_be_told_apart(one: Matrix, other: Matrix, rate: float) -> bool:
-    known = np.isfinite(one) & np.isfinite(other)
-    if np.count_nonzero(known) < _LEAST_COPIED_SECONDS * rate:
-        return False
-    return bool(min(np.ptp(one[known]), np.ptp(other[known])) >= _LEAST_COPIED_MV)

@@ -46,6 +46,12 @@ _HUM_TEXT = "There is mains hum in {leads}, up to {most:.2f} mV RMS. The model d
 _PACING_TEXT = "There are spikes as of a pacemaker at {count} times. The model sees the beats, but not the spikes."
 
 
+_NEVER_TOGETHER = (
+    "At no moment do all leads have a sample: they were not recorded together, as in a print of 3 x 4 columns. Send "
+    "leads that were recorded at the same time."
+)
+
+
 @dataclass(frozen=True)
 class QualityFinding:
     """A machine-readable reason why a Recording cannot be classified, or should be read with care."""
@@ -72,6 +78,8 @@ def quality_findings(recording: Recording) -> list[QualityFinding]:
             )
         ]
     leads = recording.leads[:, :wanted]
+    if np.isnan(leads).any(axis=0).all() and not np.isnan(leads).all(axis=1).any():
+        return [QualityFinding("gap", _NEVER_TOGETHER)]
     findings: list[QualityFinding] = []
     for lead, samples in zip(TWELVE_LEADS, leads, strict=True):
         findings += _lead_findings(lead, samples, leads, recording.sampling_rate)

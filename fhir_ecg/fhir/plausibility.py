@@ -1,11 +1,7 @@
 """Whether a decoded Recording can be what it is said to be: a heart's amplitudes, limb leads that fit, chest leads."""
 
-from fhir_ecg.ecg.lead_consistency import (
-    ChestLeadCopy,
-    chest_lead_copies,
-    implausible_amplitude,
-    limb_lead_inconsistency,
-)
+from fhir_ecg.ecg.chest_lead_copies import ChestLeadCopy, chest_lead_copies
+from fhir_ecg.ecg.lead_consistency import implausible_amplitude, limb_lead_inconsistency
 from fhir_ecg.ecg.leads import Lead
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.fhir.lead_coding import lead_code

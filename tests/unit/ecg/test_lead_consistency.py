@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal
 
+from fhir_ecg.ecg.chest_lead_copies import chest_lead_copies
 from fhir_ecg.ecg.lead_consistency import (
     LimbLeadFault,
-    chest_lead_copies,
     implausible_amplitude,
     limb_lead_inconsistency,
 )

@@ -64,6 +64,9 @@ GOOD = Recording(leads(), RATE)
 TWO_FAULTS = changed(Lead.V2, 0, 11, 0.3)
 TWO_FAULTS.leads[row(Lead.I), 250] = np.nan
 ONE, TWO = GOOD.leads[:2]
+COLUMNS = Recording(GOOD.leads.copy(), RATE)
+for place in range(12):  # 3 x 4: each column of three leads has a time of its own
+    COLUMNS.leads[place, np.arange(COLUMNS.samples) * 4 // COLUMNS.samples != place // 3] = np.nan
 
 TABLE = [
     pytest.param(GOOD, [], id="good"),
@@ -83,6 +86,7 @@ TABLE = [
     pytest.param(changed(Lead.V6, 4.0, 4.02, np.nan), [("gap", "V6 has a gap at 4.00 s")], id="a gap"),
     pytest.param(changed(Lead.V6, 0, 11, np.nan), [("gap", "V6 has a gap at 0.00 s")], id="no contact at all"),
     pytest.param(changed(Lead.V6, 10.0, 11, np.nan), [], id="a gap after 10 s"),
+    pytest.param(COLUMNS, [("gap", "not recorded together")], id="3 x 4 columns"),
     pytest.param(TWO_FAULTS, [("gap", "Lead I has a gap at 1.00 s"), ("flat-lead", "V2")], id="two faults"),
     pytest.param(
         with_lead(Lead.V5, GOOD.leads[row(Lead.V4)]), [("identical-leads", "V4 and V5 are the same")], id="a lead twice"
