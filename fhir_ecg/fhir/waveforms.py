@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fhir_ecg.ecg.leads import Lead
+from fhir_ecg.ecg.leads import CHEST_LEADS, Lead
 from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ
-from fhir_ecg.fhir.lead_coding import AnyLead, identify_lead, leads_in_order
+from fhir_ecg.fhir.lead_coding import AnyLead, identify_lead
+from fhir_ecg.fhir.lead_names import says_right_sided, texts_of
+from fhir_ecg.fhir.lead_order import DIMENSIONS, leads_in_order, several_leads
 from fhir_ecg.fhir.outcome import Problem
 from fhir_ecg.fhir.repairs import Repair
 from fhir_ecg.fhir.sampled_data import DecodedSamples, SampledDataError, decode_dimensions
@@ -51,6 +53,8 @@ class Found:
     named: set[AnyLead]
     """Leads that were sent, readable or not, those beyond the twelve among them."""
     problems: list[Problem]
+    untold: bool = False
+    """Whether leads were sent interlaced, and nobody can tell which."""
 
 
 def find_waveforms(observation: dict[str, Any], root: str, allowed: frozenset[Repair]) -> Found:
@@ -62,8 +66,15 @@ def find_waveforms(observation: dict[str, Any], root: str, allowed: frozenset[Re
         allowed: Repairs that the operator allows.
     """
     found = Found([], set(), [])
-    for element, code, sampled in _sampled_data(observation, root):
-        leads = _leads(observation, element, root, code, sampled, found.problems)
+    for element, concepts, sampled in _sampled_data(observation, root):
+        interlaced = _is_interlaced(concepts, sampled)
+        leads = _leads(concepts, sampled, interlaced, at_root=element == root)
+        if isinstance(leads, Problem):
+            found.problems.append(Problem(leads.code, leads.diagnostics, f"{element}.{leads.expression}"))
+            found.untold |= interlaced
+            if interlaced:
+                continue
+            leads = ()
         found.named.update(leads)
         value = f"{element}.value.ofType(SampledData)"
         decoded = _decode(sampled, max(len(leads), 1), value, allowed, found.problems)
@@ -71,51 +82,65 @@ def find_waveforms(observation: dict[str, Any], root: str, allowed: frozenset[Re
             continue
         spacing = next((name for name in ("period", "interval", "offsets") if name in sampled), "period")
         found.waveforms += [
-            Waveform(lead, millivolts, decoded.sampling_rate, element, value, spacing, decoded.repairs, code)
+            Waveform(lead, millivolts, decoded.sampling_rate, element, value, spacing, decoded.repairs, concepts[0])
             for lead, millivolts in zip(leads, decoded.millivolts, strict=False)
             if isinstance(lead, Lead)
         ]
+    found.problems += _right_side_problems(observation, root, found.named)
     return found
 
 
-def _sampled_data(observation: dict[str, Any], root: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _sampled_data(observation: dict[str, Any], root: str) -> Iterator[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
+    """Yield each SampledData with what holds it, and with the concepts that may say of which leads it is."""
     if "valueSampledData" in observation:
-        yield root, observation.get("code") or {}, observation["valueSampledData"]
+        concepts = [observation.get(name) or {} for name in ("code", "method", "bodySite")]
+        yield root, concepts, observation["valueSampledData"]
     for index, component in enumerate(observation.get("component") or []):
         if "valueSampledData" in component:
-            yield f"{root}.component[{index}]", component.get("code") or {}, component["valueSampledData"]
+            yield f"{root}.component[{index}]", [component.get("code") or {}], component["valueSampledData"]
+
+
+def _is_interlaced(concepts: list[dict[str, Any]], sampled: dict[str, Any]) -> bool:
+    """Tell whether a SampledData holds several leads, as its dimensions say, or texts alone where no code names one."""
+    dimensions = sampled.get("dimensions")
+    if dimensions == 1:
+        unknown = isinstance(lead := identify_lead(concepts[0]), Problem) and lead.code == "code-invalid"
+        return unknown and bool(several_leads(concepts))
+    return isinstance(dimensions, int) and dimensions > 1
 
 
 def _leads(
-    observation: dict[str, Any],
-    element: str,
-    root: str,
-    code: dict[str, Any],
-    sampled: dict[str, Any],
-    problems: list[Problem],
-) -> tuple[AnyLead, ...]:
-    dimensions = sampled.get("dimensions")
-    if isinstance(dimensions, int) and dimensions > 1:
-        concepts = [code, observation.get("method") or {}, observation.get("bodySite") or {}]
-        declared = leads_in_order(concepts if element == root else [code])
-        if len(declared) == dimensions:
-            return declared
+    concepts: list[dict[str, Any]], sampled: dict[str, Any], interlaced: bool, at_root: bool
+) -> tuple[AnyLead, ...] | Problem:
+    """Tell the leads of a SampledData; a problem's expression is relative to what holds it."""
+    if interlaced and sampled["dimensions"] > 1:
+        return leads_in_order(concepts, sampled["dimensions"])
+    if interlaced:
+        leads = several_leads(concepts)
         text = (
-            f"The SampledData has {dimensions} dimensions, but the text of its code declares "
-            f"{len(declared) or 'no'} leads in order. Send each lead as a component, or name them: I, II, III, ... "
-            "(an inverted one, such as -aVR, is none of them)."
+            f"The text lists {len(leads)} leads ({', '.join(leads)}), but dimensions is 1. dimensions is the number "
+            "of leads whose points alternate in data; where it is one lead, the text is its name alone."
         )
-        problems.append(Problem("value", text, f"{element}.value.ofType(SampledData).dimensions"))
-        return declared
-    lead = identify_lead(code)
-    if isinstance(lead, Problem) and element == root and lead.code == "code-invalid":
+        return Problem("value", text, DIMENSIONS)
+    lead = identify_lead(concepts[0])
+    if isinstance(lead, Problem) and at_root and lead.code == "code-invalid":
         text = "A single SampledData stands in value[x], and no code names its lead. Send a component for each lead."
-        problems.append(Problem("business-rule", text, f"{root}.value.ofType(SampledData)"))
-        return ()
-    if isinstance(lead, Problem):
-        problems.append(Problem(lead.code, lead.diagnostics, f"{element}.{lead.expression}"))
-        return ()
-    return (lead,)
+        return Problem("business-rule", text, "value.ofType(SampledData)")
+    return lead if isinstance(lead, Problem) else (lead,)
+
+
+def _right_side_problems(observation: dict[str, Any], root: str, named: set[AnyLead]) -> list[Problem]:
+    """Refuse plain chest leads of an ECG that is called one of the right side, where V3 is V3R."""
+    if named and not named & set(CHEST_LEADS):
+        return []
+    elements = ("bodySite",) if "valueSampledData" in observation else ("code", "bodySite")
+    text = "{!r} means leads of the right side, but they are sent as V1 to V6. Code them as such: V3R, V4R, ..."
+    return [
+        Problem("value", text.format(said[:80]), f"{root}.{element}")
+        for element in elements
+        for said in texts_of(observation.get(element) or {})
+        if says_right_sided(said)
+    ]
 
 
 def _decode(
