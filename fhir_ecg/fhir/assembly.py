@@ -30,7 +30,8 @@ def assemble(found: Sequence[Found], root: str) -> Recording | list[Problem]:
     named = {lead for each in found for lead in each.named}
     problems = [problem for each in found for problem in each.problems]
     problems += _sent_by_two(found) or _repeated_leads(parts)
-    problems += _missing_leads(named, root) + _unequal_leads(parts)
+    problems += [] if any(each.untold for each in found) else _missing_leads(named, root)
+    problems += _unequal_leads(parts)
     if problems:
         return problems
     joined = {lead: np.concatenate([part.millivolts for part in waveforms]) for lead, waveforms in parts.items()}

@@ -268,6 +268,13 @@ TAKEN: dict[str, tuple[Change, dict[str, Any]]] = {
     "nine leads interlaced, one beyond the twelve": (
         interlaced(*EIGHT, Lead.V6, text=f"{', '.join(EIGHT)}, V3R"),
         {"derived": 4, "unread": ("V3R",)}),
+    "Frank's leads by MDC's reference ids": (
+        extra(*({"coding": [{"system": MDC, "code": f"MDC_ECG_LEAD_{name}"}]} for name in "XYZ")),
+        {"unread": ("X", "Y", "Z")}),
+    "leads interlaced, named by a range": (interlaced(*EIGHT, text="I, II, V1\u2013V6"), {"derived": 4}),
+    "an ECG with leads of the right side, which is not one of them": (
+        lambda d: (extra({"text": "V3R"})(d), d.update(bodySite={"text": "Chest; right bundle branch block"}))[0],
+        {"unread": ("V3R",)}),
     "a limit that holds": (each(put(upperLimit=10, lowerLimit=-10)), {}),
 }  # fmt: skip
 
@@ -324,6 +331,23 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
         each(put(origin={"value": 0, "code": "mV", "system": MDC})), "code-invalid", ".origin.code"),
     "an inverted lead among those interlaced": (
         interlaced(*EIGHT, Lead.AVR, text=f"{', '.join(EIGHT)}, -aVR"), "value", ".dimensions"),
+    "leads interlaced in two orders": (
+        lambda d: (interlaced(*EIGHT, where="value")(d), d["code"].update(text="II, I, V1, V2, V3, V4, V5, V6"))[0],
+        "value", "Observation.code"),
+    "leads interlaced that are numbered in another order": (
+        interlaced(*EIGHT, text="ch2=II, ch1=I, ch3=V1, ch4=V2, ch5=V3, ch6=V4, ch7=V5, ch8=V6"),
+        "value", ".dimensions"),
+    "leads interlaced, some of the right side": (
+        interlaced(*EIGHT, text="I, II, V1, V2, V3-R, V4-R, V5-R, V6-R"), "value", ".dimensions"),
+    "leads interlaced in one dimension": (
+        lambda d: (interlaced(*EIGHT)(d), one(0, put(dimensions=1))(d))[0], "value", ".dimensions"),
+    "an ECG of the right side": (
+        lambda d: d["code"].update(text="Right-sided 12-lead ECG"), "value", "Observation.code"),
+    "an ECG at the right side": (
+        lambda d: d.update(bodySite={"text": "Right side of chest"}), "value", "Observation.bodySite"),
+    "V3 at the right side": (
+        lambda d: d["component"][8].update(code={"coding": [{"system": MDC, "code": "131333"}], "text": "V3 (R)"}),
+        "value", "Observation.component[8].code"),
     "a modifier extension": (
         lambda d: d["component"][0].update(modifierExtension=[{"url": "http://x.example", "valueBoolean": True}]),
         "extension", "Observation.component[0].modifierExtension[0]"),
