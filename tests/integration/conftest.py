@@ -1,6 +1,7 @@
 """The application over a real database of each kind, without processes of its own."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,17 @@ def database_content() -> Fill:
     return migrated
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, database_content: Fill) -> Iterator[str]:
+def filled_database(request: pytest.FixtureRequest, fill: Fill) -> AbstractContextManager[str]:
     # Asked for here, so that no server is started for SQLite alone.
     filled: FilledSqlite | FilledPostgres = request.getfixturevalue(
         "filled_postgres" if request.param == "postgresql" else "filled_sqlite"
     )
-    with filled.copy(database_content) as url:
+    return filled.copy(fill)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, database_content: Fill) -> Iterator[str]:
+    with filled_database(request, database_content) as url:
         yield url
 
 
@@ -74,6 +79,20 @@ def shipped_model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture
 def application(settings: Settings, shipped_model: dict[str, Any]) -> Iterator[Application]:
     application = replace(bootstrap(settings), **shipped_model)
+    yield application
+    application.store.engine.dispose()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def settings_of_module(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Of one database for all tests of a module: each leaves it as it was."""
+    with filled_database(request, migrated) as url:
+        yield Settings(data_dir=tmp_path_factory.mktemp("module"), database_url=url)
+
+
+@pytest.fixture(scope="module")
+def application_of_module(settings_of_module: Settings, shipped_model: dict[str, Any]) -> Iterator[Application]:
+    application = replace(bootstrap(settings_of_module), **shipped_model)
     yield application
     application.store.engine.dispose()
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from ecg_steps import decide, read_waiting
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from fhir_ecg.cli import main
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.classify import classify
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.tables import AuditEventRow, ConfirmationRow, JobRow
+from fhir_ecg.store.tables import AuditEventRow, ConfirmationRow
 
 FHIR = "application/fhir+json"
 STATEMENTS = "http://fhir-ecg.org/fhir/CodeSystem/scp-ecg-statements"
@@ -29,16 +29,12 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["audit", "agreement", *arguments])
 
 
-def decide(client: FlaskClient, report: dict[str, Any], decision: str, *codes: str) -> None:
-    person = {"name": "interpreter", "valueReference": {"reference": "Practitioner/7"}}
+def decide_on(client: FlaskClient, report: dict[str, Any], decision: str, *codes: str) -> None:
     concepts = [
         {"name": "conclusionCode", "valueCodeableConcept": {"coding": [{"system": STATEMENTS, "code": code}]}}
         for code in codes
     ]
-    parameter = [{"name": "decision", "valueCode": decision}, person, *concepts]
-    body = json.dumps({"resourceType": "Parameters", "parameter": parameter})
-    answer = client.post(f"/fhir/DiagnosticReport/{report['id']}/$confirm", data=body, content_type=FHIR)
-    assert answer.status_code == 200
+    assert decide(client, report, decision, *concepts).status_code == 200
 
 
 @pytest.fixture
@@ -48,9 +44,7 @@ def reports(client: FlaskClient, application: Application, examples: dict[str, b
         assert (
             client.post("/fhir/Observation", data=examples["atrial-fibrillation"], content_type=FHIR).status_code == 201
         )
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id)).all()
-    assert [classify(application, job) for job in jobs] == ["read"] * 4
+    assert read_waiting(application) == ["read"] * 4
     found = client.get("/fhir/DiagnosticReport").json["entry"]
     return [entry["resource"] for entry in found]
 
@@ -60,11 +54,11 @@ def test_what_was_decided_is_counted_by_statement_and_month(
 ) -> None:
     by_model = {concept["coding"][0]["code"] for concept in reports[0]["conclusionCode"]}
     assert "AFIB" in by_model
-    decide(client, reports[0], "confirm")
-    decide(client, reports[1], "edit", "AFIB", "LVH")
-    decide(client, reports[2], "confirm")
-    decide(client, reports[2], "edit", "CLBBB")  # the last decision counts
-    decide(client, reports[3], "reject")
+    decide_on(client, reports[0], "confirm")
+    decide_on(client, reports[1], "edit", "AFIB", "LVH")
+    decide_on(client, reports[2], "confirm")
+    decide_on(client, reports[2], "edit", "CLBBB")  # the last decision counts
+    decide_on(client, reports[3], "reject")
 
     result = run("--json")
     assert result.exit_code == 0, result.output
@@ -92,7 +86,7 @@ def test_a_time_narrows_and_months_are_told_apart(
     client: FlaskClient, application: Application, reports: list[dict[str, Any]]
 ) -> None:
     for report in reports[:2]:
-        decide(client, report, "confirm")
+        decide_on(client, report, "confirm")
     with Session(application.store.engine) as session, session.begin():
         rows = session.scalars(select(ConfirmationRow)).all()
         earlier = rows[0].read_at.replace(year=2020, month=5)
@@ -109,9 +103,9 @@ def test_a_time_narrows_and_months_are_told_apart(
 def test_decisions_are_held_by_the_chain(
     client: FlaskClient, application: Application, reports: list[dict[str, Any]]
 ) -> None:
-    decide(client, reports[0], "confirm")
-    decide(client, reports[0], "edit", "CLBBB")
-    decide(client, reports[1], "reject")
+    decide_on(client, reports[0], "confirm")
+    decide_on(client, reports[0], "edit", "CLBBB")
+    decide_on(client, reports[1], "reject")
     sound = CliRunner().invoke(main, ["audit", "verify"])
     assert sound.exit_code == 0, sound.output
     with Session(application.store.engine) as session, session.begin():

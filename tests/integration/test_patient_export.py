@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from ecg_steps import decide, read_waiting, report_of
 from fhir.resources.R4B.bundle import Bundle
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -13,9 +14,8 @@ from sqlalchemy.orm import Session
 
 from fhir_ecg.cli import main
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.classify import classify
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.tables import AuditEventRow, JobRow
+from fhir_ecg.store.tables import AuditEventRow
 
 FHIR = "application/fhir+json"
 BASE = "https://ecg.hospital.example/fhir"
@@ -44,9 +44,7 @@ def sent(client: FlaskClient, application: Application, examples: dict[str, byte
     for name, subject in subjects.items():
         body = json.dumps(json.loads(examples["atrial-fibrillation"]) | {"subject": subject})
         found[name] = client.post("/fhir/Observation", data=body, content_type=FHIR).json
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id)).all()
-    assert [classify(application, job) for job in jobs] == ["read"] * 3
+    assert read_waiting(application) == ["read"] * 3
     return found
 
 
@@ -93,14 +91,7 @@ def test_everything_of_a_patient_is_given_and_nothing_of_another(
 def test_a_withdrawn_ecg_and_a_confirmation_are_in_it(
     client: FlaskClient, sent: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    [entry] = client.get("/fhir/DiagnosticReport?subject=Patient/two").json["entry"]
-    parameter = [
-        {"name": "decision", "valueCode": "confirm"},
-        {"name": "interpreter", "valueReference": {"reference": "Practitioner/7"}},
-    ]
-    address = f"/fhir/DiagnosticReport/{entry['resource']['id']}/$confirm"
-    body = json.dumps({"resourceType": "Parameters", "parameter": parameter})
-    assert client.post(address, data=body, content_type=FHIR).status_code == 200
+    assert decide(client, report_of(client, sent["two"]), "confirm").status_code == 200
     assert client.delete(f"/fhir/Observation/{sent['two']['id']}").status_code == 204
 
     assert run("Patient/two", "--out", tmp_path / "all.json").exit_code == 0

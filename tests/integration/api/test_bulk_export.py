@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from ecg_steps import read_waiting
 from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
@@ -19,21 +20,14 @@ from fhir_ecg.api.app import create_app
 from fhir_ecg.fhir.document import Form
 from fhir_ecg.service import export as exporting
 from fhir_ecg.service.application import Application, Caller, now
-from fhir_ecg.service.classify import classify
 from fhir_ecg.service.submit import submit
 from fhir_ecg.service.sweep import sweep
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.tables import AuditEventRow, ExportRow, JobRow, ResourceRow, ResourceVersionRow
+from fhir_ecg.store.tables import AuditEventRow, ExportRow, ResourceRow, ResourceVersionRow
 
 ALL, REPORTS = "/fhir/$export", "/fhir/DiagnosticReport/$export"
 ASYNC = {"Prefer": "respond-async", "Accept": "application/fhir+json"}
 TYPES = ["Device", "DiagnosticReport", "Observation", "Provenance"]
-
-
-def read_all(application: Application) -> None:
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id).where(JobRow.state == "waiting")).all()
-    assert [classify(application, job_id) for job_id in jobs] == ["read"] * len(jobs)
 
 
 def take(application: Application, ecg: bytes) -> tuple[str, str]:
@@ -80,7 +74,7 @@ def fetch(client: FlaskClient, manifest: dict[str, Any]) -> dict[str, list[dict[
 
 def test_everything_is_exported_as_it_is_served(application: Application, client: FlaskClient, ecg: bytes) -> None:
     observation, report = take(application, ecg)
-    read_all(application)
+    assert set(read_waiting(application)) == {"read"}
     found = export(client)
 
     assert list(found) == TYPES
@@ -138,7 +132,7 @@ def test_post_takes_parameters(application: Application, client: FlaskClient, ec
 
 def test_reports_come_alone_unless_more_is_asked_for(application: Application, client: FlaskClient, ecg: bytes) -> None:
     take(application, ecg)
-    read_all(application)
+    assert set(read_waiting(application)) == {"read"}
     assert list(export(client, REPORTS)) == ["DiagnosticReport"]
     assert list(export(client, REPORTS, _type="DiagnosticReport,Observation")) == ["DiagnosticReport", "Observation"]
     assert list(export(client, ALL, _type="Provenance")) == ["Provenance"]
@@ -162,7 +156,7 @@ def test_an_export_is_a_view_of_its_moment(application: Application, client: Fla
     assert client.delete(f"/fhir/Observation/{second}").status_code == 204
     read_all_but_withdrawn = finish(client, status)  # the files are found after all this
     assert read_all_but_withdrawn.status_code == 200
-    read_all(application)
+    assert set(read_waiting(application)) == {"read"}
 
     for _ in range(2):  # a download is repeated
         found = fetch(client, finish(client, status).get_json())

@@ -5,14 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ecg_steps import read_waiting
 from fhir.resources.R4B.bundle import Bundle
 from flask.testing import FlaskClient
+from sent_forms import leads_of
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.classify import classify
-from fhir_ecg.store.tables import JobRow, ResourceRow
+from fhir_ecg.store.tables import ResourceRow
 
 Entries = list[dict[str, Any]]
 
@@ -22,9 +23,7 @@ def leads(examples: dict[str, bytes]) -> Callable[[str], Entries]:
     """An example as one Observation for each lead, each an entry of a Bundle."""
 
     def split(name: str) -> Entries:
-        whole = json.loads(examples[name])
-        shared = {k: v for k, v in whole.items() if k not in {"component", "identifier", "code"}}
-        return [entry(shared | component) for component in whole["component"]]
+        return [entry(lead) for lead in leads_of(examples[name])]
 
     return split
 
@@ -45,12 +44,6 @@ def stored(application: Application, kind: str) -> int:
         return session.scalar(count) or 0
 
 
-def read_all(application: Application) -> list[str]:
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id)).all()
-    return [classify(application, job) for job in jobs]
-
-
 def test_one_observation_a_lead_is_one_ecg(
     client: FlaskClient, application: Application, leads: Callable[[str], Entries], examples: dict[str, bytes]
 ) -> None:
@@ -61,7 +54,7 @@ def test_one_observation_a_lead_is_one_ecg(
     assert answer.json["type"] == "transaction-response"
     assert [e["response"]["status"] for e in answer.json["entry"]] == ["201 Created"] * 12
     assert (stored(application, "Observation"), stored(application, "DiagnosticReport")) == (12, 1)
-    assert read_all(application) == ["read"]
+    assert read_waiting(application) == ["read"]
     last = answer.json["entry"][-1]["response"]["location"].split("/fhir/")[1].split("/_history")[0]
     [found] = client.get(f"/fhir/DiagnosticReport?result={last}").json["entry"]
     report = found["resource"]
@@ -79,7 +72,7 @@ def test_leads_of_two_patients_are_two_ecgs(
 
     assert post(client, "transaction", mixed).status_code == 200
     assert stored(application, "DiagnosticReport") == 2
-    assert read_all(application) == ["read", "read"]
+    assert read_waiting(application) == ["read", "read"]
 
 
 def test_members_named_by_a_panel_are_joined_whatever_their_time(
@@ -100,7 +93,7 @@ def test_members_named_by_a_panel_are_joined_whatever_their_time(
     answer = post(client, "transaction", [*members, entry(panel, "urn:uuid:panel")])
 
     assert answer.status_code == 200, answer.json
-    assert read_all(application) == ["read"]
+    assert read_waiting(application) == ["read"]
     location = answer.json["entry"][-1]["response"]["location"].split("/fhir/")[1]
     references = [member["reference"] for member in client.get(f"/fhir/{location}").json["hasMember"]]
     assert all(client.get(f"/fhir/{reference}").status_code == 200 for reference in references)

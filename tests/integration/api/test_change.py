@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from ecg_steps import report_of
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -35,13 +36,6 @@ def put(client: FlaskClient, observation: dict[str, Any], **headers: str) -> Tes
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     body = json.dumps(observation)
     return client.put(f"/fhir/Observation/{observation['id']}", data=body, content_type=FHIR, headers=named)
-
-
-def report_of(client: FlaskClient, observation: dict[str, Any]) -> dict[str, Any]:
-    bundle = client.get(f"/fhir/DiagnosticReport?result=Observation/{observation['id']}").json
-    assert bundle["total"] == 1
-    report: dict[str, Any] = bundle["entry"][0]["resource"]
-    return report
 
 
 def problem(answer: TestResponse) -> tuple[int, str, str]:

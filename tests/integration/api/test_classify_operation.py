@@ -8,6 +8,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from ecg_steps import read_waiting
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
@@ -17,7 +18,6 @@ from werkzeug.test import TestResponse
 from fhir_ecg.api.app import create_app
 from fhir_ecg.fhir.xml_form import serialise_xml
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.classify import classify
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.tables import AuditEventRow, JobRow, ResourceRow, SubmissionRow
 
@@ -38,10 +38,7 @@ def working(application: Application) -> Iterator[None]:
 
     def work() -> None:
         while not stop.wait(0.02):
-            with application.store.transaction(writes=False) as unit:
-                waiting = [job.id for job in unit.jobs.recent(state="waiting", limit=20)]
-            for job_id in waiting:
-                classify(application, job_id)
+            read_waiting(application)
 
     worker = Thread(target=work)
     worker.start()
@@ -121,15 +118,9 @@ def test_every_form_is_taken_and_the_bytes_are_kept(
     kept = client.get(f"/fhir/{observation_of(answer)}").get_json()
     assert kept["resourceType"] == "Observation"
     assert kept["component"] == json.loads(ecg)["component"]
-    assert classify_all(application) == ["read"]
+    assert read_waiting(application) == ["read"]
     read = client.get(f"/fhir/{observation_of(answer)}/$classify")
     assert read.get_json()["status"] == "partial"
-
-
-def classify_all(application: Application) -> list[str]:
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id).where(JobRow.state == "waiting")).all()
-    return [classify(application, job_id) for job_id in jobs]
 
 
 def test_a_report_that_takes_too_long_is_answered_as_it_is_and_can_be_asked_for_again(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ecg_steps import READER, decide, read_waiting, report_of
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,7 +24,6 @@ from fhir_ecg.store.migrations import upgrade
 from fhir_ecg.store.tables import AuditEventRow, ConfirmationRow, JobRow
 
 FHIR = "application/fhir+json"
-READER = {"reference": "Practitioner/7", "display": "Dr Ada Reader"}
 LABEL = {
     "system": "http://hl7.org/fhir/uv/aitransparency/CodeSystem/AddedProvenanceCS",
     "code": "CLINAST_AIRPT",
@@ -50,22 +50,10 @@ def observation(client: FlaskClient, examples: dict[str, bytes]) -> dict[str, An
     return sent
 
 
-def report_of(client: FlaskClient, observation: dict[str, Any]) -> dict[str, Any]:
-    bundle = client.get(f"/fhir/DiagnosticReport?result=Observation/{observation['id']}").json
-    [entry] = bundle["entry"]
-    report: dict[str, Any] = entry["resource"]
-    return report
-
-
-def read_it(application: Application) -> None:
-    with Session(application.store.engine) as session:
-        assert classify(application, session.scalars(select(JobRow.id)).one()) == "read"
-
-
 @pytest.fixture
 def report(client: FlaskClient, application: Application, observation: dict[str, Any]) -> dict[str, Any]:
     """A report that the model has written, with at least one finding."""
-    read_it(application)
+    assert read_waiting(application) == ["read"]
     found = report_of(client, observation)
     assert (found["status"], found["meta"]["versionId"]) == ("partial", "2")
     assert found["conclusionCode"]
@@ -76,14 +64,6 @@ def put(client: FlaskClient, report: dict[str, Any], **headers: str) -> TestResp
     given = {"If-Match": f'W/"{report["meta"]["versionId"]}"'} | {n.replace("_", "-"): v for n, v in headers.items()}
     body = json.dumps(report)
     return client.put(f"/fhir/DiagnosticReport/{report['id']}", data=body, content_type=FHIR, headers=given)
-
-
-def decide(client: FlaskClient, report: dict[str, Any], decision: str, *more: dict[str, Any]) -> TestResponse:
-    parameter = [
-        {"name": "decision", "valueCode": decision}, {"name": "interpreter", "valueReference": READER}, *more,
-    ]  # fmt: skip
-    body = json.dumps({"resourceType": "Parameters", "parameter": parameter})
-    return client.post(f"/fhir/DiagnosticReport/{report['id']}/$confirm", data=body, content_type=FHIR)
 
 
 def codes(report: dict[str, Any]) -> list[str]:
@@ -489,7 +469,7 @@ def test_only_the_named_clients_may_confirm(
     client, application = guarded
     ehr, room = ({"Authorization": f"Bearer {name}"} for name in ("ehr", "reading-room"))
     sent = client.post("/fhir/Observation", data=examples["atrial-fibrillation"], content_type=FHIR, headers=ehr).json
-    read_it(application)
+    assert read_waiting(application) == ["read"]
     [entry] = client.get(f"/fhir/DiagnosticReport?result=Observation/{sent['id']}", headers=ehr).json["entry"]
     final = entry["resource"] | {"status": "final", "resultsInterpreter": [READER]}
     refused = put(client, final, **ehr)

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from ecg_steps import read_waiting
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from flask.testing import FlaskClient
@@ -13,8 +14,7 @@ from sqlalchemy.orm import Session
 from fhir_ecg.fhir.parsing import parse_json
 from fhir_ecg.fhir.xml_form import parse_xml
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.classify import classify
-from fhir_ecg.store.tables import AuditEventRow, JobRow
+from fhir_ecg.store.tables import AuditEventRow
 
 NAMES = ("normal-sinus-rhythm", "atrial-fibrillation", "sinus-bradycardia")
 
@@ -27,13 +27,6 @@ def sent(client: FlaskClient, examples: dict[str, bytes]) -> dict[str, str]:
         answer = client.post("/fhir/Observation", data=examples[name], content_type="application/fhir+json")
         ids[name] = answer.json["id"]
     return ids
-
-
-def read_all(application: Application) -> None:
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id)).all()
-    for job in jobs:
-        assert classify(application, job) == "read"
 
 
 def search(client: FlaskClient, kind: str, query: str) -> Any:
@@ -85,7 +78,7 @@ def test_reports_are_found(client: FlaskClient, sent: dict[str, str], query: str
 def test_reading_changes_what_is_found_and_keeps_the_first_version(
     client: FlaskClient, application: Application, sent: dict[str, str]
 ) -> None:
-    read_all(application)
+    assert read_waiting(application) == ["read"] * 3
 
     assert results(search(client, "DiagnosticReport", "status=registered")) == []
     report = search(client, "DiagnosticReport", "status=partial&patient=example-4")["entry"][0]["resource"]
@@ -99,7 +92,7 @@ def test_reading_changes_what_is_found_and_keeps_the_first_version(
 def test_everything_a_report_refers_to_can_be_read(
     client: FlaskClient, application: Application, sent: dict[str, str]
 ) -> None:
-    read_all(application)
+    assert read_waiting(application) == ["read"] * 3
     report = search(client, "DiagnosticReport", "patient=example-4")["entry"][0]["resource"]
     provenance = search(client, "Provenance", f"target=DiagnosticReport/{report['id']}")["entry"][0]["resource"]
     scores = client.get(f"/fhir/{report['result'][1]['reference']}").json

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from databases import Fill
+from ecg_steps import read_waiting
 from fhir.resources.R4B.bundle import Bundle
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -15,10 +16,9 @@ from fhir_ecg.api.app import create_app
 from fhir_ecg.bootstrap import bootstrap
 from fhir_ecg.examples import example_observations
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.classify import classify
 from fhir_ecg.settings import Settings
 from fhir_ecg.store.migrations import upgrade
-from fhir_ecg.store.tables import AuditEventRow, JobRow
+from fhir_ecg.store.tables import AuditEventRow
 
 FHIR = "application/fhir+json"
 NAMES = ("normal-sinus-rhythm", "atrial-fibrillation", "sinus-bradycardia")
@@ -37,10 +37,7 @@ def three_read(url: str) -> None:
     client, examples = create_app(application, settings).test_client(), example_observations()
     for name in NAMES:
         assert client.post("/fhir/Observation", data=examples[name], content_type=FHIR).status_code == 201
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id)).all()
-    for job in jobs:
-        assert classify(application, job) == "read"
+    assert read_waiting(application) == ["read"] * 3
     application.store.engine.dispose()
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chain_findings import findings_within
 from click.testing import CliRunner, Result
+from ecg_steps import decide, flat, read_waiting
 from flask.testing import FlaskClient
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from fhir_ecg.cli import main
 from fhir_ecg.service.application import Application
-from fhir_ecg.service.classify import classify
 from fhir_ecg.settings import Settings
-from fhir_ecg.store.tables import AuditEventRow, AuditLaneRow, JobRow, ResourceRow
+from fhir_ecg.store.tables import AuditEventRow, AuditLaneRow, ResourceRow
 
 FHIR = "application/fhir+json"
 REASON = ("--reason", "worker 3 was replaced late", "--yes", "--operator", "Kim Operator")
@@ -53,21 +54,6 @@ def send(client: FlaskClient, body: bytes, key: str) -> dict[str, Any]:
     return dict(answer.json)
 
 
-def read_all(application: Application) -> None:
-    with Session(application.store.engine) as session:
-        waiting = session.scalars(select(JobRow.id).where(JobRow.state == "waiting")).all()
-    for job in waiting:
-        classify(application, job)
-
-
-def flat(body: bytes) -> bytes:
-    ecg = json.loads(body)
-    for component in ecg["component"]:
-        data = component["valueSampledData"]
-        data["data"] = " ".join("0" for _ in data["data"].split())
-    return json.dumps(ecg).encode()
-
-
 @pytest.fixture
 def upgraded(application: Application, client: FlaskClient, examples: dict[str, bytes]) -> Application:
     """A database with entries of this version, and rows of every table that an older process has written since."""
@@ -75,15 +61,9 @@ def upgraded(application: Application, client: FlaskClient, examples: dict[str, 
     with older_process(application):
         send(client, examples["atrial-fibrillation"], "old")
         send(client, flat(examples["sinus-tachycardia"]), "flat")
-        read_all(application)
+        read_waiting(application)
         [entry] = client.get("/fhir/DiagnosticReport?patient=example-4").json["entry"]
-        parameters = [
-            {"name": "decision", "valueCode": "confirm"},
-            {"name": "interpreter", "valueReference": {"reference": "Practitioner/7"}},
-        ]
-        body = json.dumps({"resourceType": "Parameters", "parameter": parameters})
-        address = f"/fhir/DiagnosticReport/{entry['resource']['id']}/$confirm"
-        assert client.post(address, data=body, content_type=FHIR).status_code == 200
+        assert decide(client, entry["resource"], "confirm").status_code == 200
     return application
 
 
@@ -141,18 +121,12 @@ def test_rows_of_an_older_process_are_adopted_once_and_watched_from_then_on(
     for table, (change, where) in TABLES.items():
         with upgraded.store.engine.connect() as connection:
             connection.execute(text(f"UPDATE {table} SET {change} WHERE {where}"), {"true": True})
-            assert table in seen_within(connection), table
+            found = findings_within(connection)
+            assert table in {each.table for each in found if each.what == "changed"}, table
             connection.rollback()
     with upgraded.store.engine.begin() as connection:
         connection.execute(text("DELETE FROM audit_event WHERE action = 'adopt'"))
     assert ("audit_event", "removed") in findings(settings)
-
-
-def seen_within(connection: Any) -> set[str]:
-    from fhir_ecg.store.verification.verify import Verification
-
-    with Session(connection, autoflush=False, expire_on_commit=False) as session:
-        return {found.table for found in Verification(session).findings({}, lambda _: None) if found.what == "changed"}
 
 
 TAMPERINGS = [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ecg_steps import read_waiting
 from flask.testing import FlaskClient
 from sent_forms import FORMS, bundle, sent_form
 from sqlalchemy import select
@@ -44,13 +45,6 @@ def send(client: FlaskClient, body: bytes, media_type: str = JSON, address: str 
     return answer.json
 
 
-def read_all(application: Application) -> None:
-    with Session(application.store.engine) as session:
-        jobs = session.scalars(select(JobRow.id).where(JobRow.state == "waiting")).all()
-    for job in jobs:
-        classify(application, job)
-
-
 def replay_all(application: Application) -> list[Replayed]:
     return list(replay_period(application, Period()))
 
@@ -68,7 +62,7 @@ def settings(settings: Settings) -> Settings:
 def reading(client: FlaskClient, application: Application, examples: dict[str, bytes]) -> str:
     """The id of a report on an ECG that was sent as XML, and read."""
     send(client, *sent_form("R4 XML", examples["left-bundle-branch-block"]))
-    read_all(application)
+    read_waiting(application)
     with Session(application.store.engine) as session:
         return session.scalars(select(PredictionRow.report_id)).one()
 
@@ -81,7 +75,7 @@ def test_every_example_in_every_form_is_replayed_equal(
     pairs = [(names[0], form) for form in FORMS] + [(n, FORMS[i % len(FORMS)]) for i, n in enumerate(names)]
     for name, form in pairs:
         send(client, *sent_form(form, examples[name]))
-    read_all(application)
+    read_waiting(application)
 
     replayed = replay_all(application)
 
@@ -126,7 +120,7 @@ def test_two_ecgs_of_a_bundle_and_an_amendment_in_another(
         }
     )
     send(client, json.dumps(amended).encode(), JSON, "")
-    read_all(application)
+    read_waiting(application)
 
     assert outcomes(application) == ["equal"] * 3
     with Session(application.store.engine) as session:
@@ -138,7 +132,7 @@ def test_what_becomes_of_an_ecg_later_changes_nothing(
     client: FlaskClient, application: Application, examples: dict[str, bytes]
 ) -> None:
     ids = [send(client, examples[name])["id"] for name in list(examples)[:3]]
-    read_all(application)
+    read_waiting(application)
     served = client.get(f"/fhir/Observation/{ids[0]}").json
     body = json.dumps(served | {"subject": {"reference": "Patient/another"}})
     assert client.put(f"/fhir/Observation/{ids[0]}", data=body, content_type=JSON).status_code == 200
@@ -154,7 +148,7 @@ def test_cancelled_and_failed_readings_and_a_second_one_are_replayed(
     sampled = flat["component"][6]["valueSampledData"]
     sampled["data"] = " ".join(["0"] * len(sampled["data"].split()))
     send(client, json.dumps(flat).encode())
-    read_all(application)
+    read_waiting(application)
     send(client, examples["sinus-tachycardia"])
     with Session(application.store.engine) as session:
         job = session.scalars(select(JobRow).where(JobRow.state == "waiting")).one()
@@ -299,7 +293,7 @@ def test_bytes_that_were_changed_with_all_their_digests_decode_to_another_record
     client: FlaskClient, application: Application, examples: dict[str, bytes]
 ) -> None:
     send(client, examples["sinus-bradycardia"])
-    read_all(application)
+    read_waiting(application)
     with Session(application.store.engine) as session, session.begin():
         submission = session.scalars(select(SubmissionRow)).one()
         document = json.loads(submission.body)
@@ -381,7 +375,7 @@ def test_a_model_that_is_not_in_use_any_more_is_kept(
     write_weights(other, manifest, shipped.tensors, shipped.graph or b"")
     send(client, examples["sinus-bradycardia"])
     with_other = bootstrap(settings.model_copy(update={"weights": other}))
-    read_all(with_other)
+    read_waiting(with_other)
 
     assert outcomes(application) == ["equal"]
     with Session(application.store.engine) as session, session.begin():
@@ -423,7 +417,7 @@ def test_a_changed_weights_file_is_not_kept_for_another(
     send(client, examples["sinus-bradycardia"])
     changing.classifier()
     path.write_bytes(weights_bytes(None)[:-1] + b"?")
-    read_all(changing)
+    read_waiting(changing)
     changing.store.engine.dispose()
 
     with Session(application.store.engine) as session:
@@ -461,6 +455,6 @@ def test_real_ecgs_are_replayed_equal(client: FlaskClient, application: Applicat
     for index, record in enumerate(records):
         body = record_as_observation(record.with_suffix(""), 100 if index % 2 else None, None).encode()
         send(client, *sent_form(FORMS[index % len(FORMS)], body))
-    read_all(application)
+    read_waiting(application)
 
     assert outcomes(application) == ["equal"] * len(records)

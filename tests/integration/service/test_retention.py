@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chain_findings import findings
 from click.testing import CliRunner, Result
+from ecg_steps import decide, flat, read_waiting, report_of
 from flask.testing import FlaskClient
 from sent_forms import bundle, sent_form
 from sqlalchemy import select, text
@@ -34,7 +36,6 @@ from fhir_ecg.store.tables import (
     ResourceVersionRow,
     SubmissionRow,
 )
-from fhir_ecg.store.verification.verify import verification
 
 JSON = "application/fhir+json"
 Body = dict[str, Any]
@@ -72,20 +73,6 @@ def about(example: bytes, patient: str) -> bytes:
     return json.dumps(json.loads(example) | {"subject": {"reference": f"Patient/{patient}"}}).encode()
 
 
-def read_all(application: Application) -> None:
-    with Session(application.store.engine) as session:
-        waiting = session.scalars(select(JobRow.id).where(JobRow.state == "waiting")).all()
-    for job in waiting:
-        classify(application, job)
-
-
-def report_of(client: FlaskClient, observation_id: str) -> Body:
-    found = client.get(f"/fhir/DiagnosticReport?result=Observation/{observation_id}").json
-    assert found["total"] == 1
-    report: Body = found["entry"][0]["resource"]
-    return report
-
-
 def expire_now(application: Application, scope: Scope, batch: int = 10) -> list[Expired]:
     """Let everything expire that was received up to now."""
     expiry = Expiry(scope, now() + timedelta(seconds=1))
@@ -95,11 +82,6 @@ def expire_now(application: Application, scope: Scope, batch: int = 10) -> list[
 def outcome(answer: Any) -> tuple[int, str, str]:
     issue = answer.json["issue"][0]
     return answer.status_code, issue["code"], issue["diagnostics"]
-
-
-def findings(application: Application) -> list[Any]:
-    with verification(application.store.engine) as view:
-        return list(view.findings({}, lambda _: None))
 
 
 def held_bytes(application: Application, marks: list[str]) -> list[str]:
@@ -121,13 +103,8 @@ def ecg(client: FlaskClient, application: Application, examples: dict[str, bytes
     """An ECG that was sent, read and confirmed."""
     body = about(examples["atrial-fibrillation"], "one")
     sent: Body = send(client, body, **{"Idempotency-Key": "k"})
-    read_all(application)
-    parameter = [
-        {"name": "decision", "valueCode": "confirm"},
-        {"name": "interpreter", "valueReference": {"reference": "Practitioner/7"}},
-    ]
-    confirmation = json.dumps({"resourceType": "Parameters", "parameter": parameter}).encode()
-    send(client, confirmation, address=f"DiagnosticReport/{report_of(client, sent['id'])['id']}/$confirm")
+    read_waiting(application)
+    assert decide(client, report_of(client, sent), "confirm").status_code == 200
     return sent
 
 
@@ -139,7 +116,7 @@ def samples_of(observation: Body) -> str:
 def test_an_expired_waveform_leaves_an_observation_that_says_so(
     client: FlaskClient, application: Application, ecg: Body, command: Callable[..., Result]
 ) -> None:
-    report = report_of(client, ecg["id"])
+    report = report_of(client, ecg)
     assert [case.report for case in expire_now(application, "waveform")] == [f"DiagnosticReport/{report['id']}"]
 
     current = client.get(f"/fhir/Observation/{ecg['id']}")
@@ -156,7 +133,7 @@ def test_an_expired_waveform_leaves_an_observation_that_says_so(
     assert "_history/1 has expired" in outcome(older)[2]
     assert held_bytes(application, [samples_of(ecg)]) == []
 
-    assert report_of(client, ecg["id"]) == report
+    assert report_of(client, ecg) == report
     with Session(application.store.engine) as session:
         assert session.scalars(select(PredictionRow.report_id)).all() == [report["id"]]
         (submission,) = session.scalars(select(SubmissionRow))
@@ -201,7 +178,7 @@ def test_an_expired_case_leaves_digests_and_the_audit_trail(
     command: Callable[..., Result],
     tmp_path: Path,
 ) -> None:
-    report = report_of(client, ecg["id"])
+    report = report_of(client, ecg)
     other = send(client, about(examples["normal-sinus-rhythm"], "two"), Prefer="respond-async")
     assert other["resourceType"] == "OperationOutcome"
     addresses = [f"DiagnosticReport/{report['id']}", *(result["reference"] for result in report["result"])]
@@ -261,12 +238,9 @@ def test_an_amended_a_withdrawn_a_cancelled_and_a_joined_ecg_expire(
         client.put(f"/fhir/Observation/{amended['id']}", data=json.dumps(after), content_type=JSON).status_code == 200
     )
     withdrawn = send(client, *sent_form("R4 XML", examples["left-bundle-branch-block"]))
-    flat = json.loads(examples["sinus-bradycardia"])
-    for component in flat["component"]:
-        data = component["valueSampledData"]
-        data["data"] = " ".join("0" for _ in data["data"].split())
-    send(client, json.dumps(flat).encode())
-    read_all(application)
+    level = flat(examples["sinus-bradycardia"])
+    send(client, level)
+    read_waiting(application)
     assert client.delete(f"/fhir/Observation/{withdrawn['id']}").status_code == 204
     pair = [json.loads(examples[name]) for name in ("normal-sinus-rhythm", "atrial-fibrillation")]
     send(client, json.dumps(bundle(*pair)).encode(), address="")
@@ -275,7 +249,7 @@ def test_an_amended_a_withdrawn_a_cancelled_and_a_joined_ecg_expire(
     classify(application, first)
     assert len(expire_now(application, "waveform", batch=2)) == 4
 
-    marks = [samples_of(each) for each in (amended, withdrawn, flat)]
+    marks = [samples_of(each) for each in (amended, withdrawn, json.loads(level))]
     assert held_bytes(application, marks) == []
     gone = client.get(f"/fhir/Observation/{withdrawn['id']}")
     assert (outcome(gone)[0], "has expired" in outcome(gone)[2]) == (410, True)
@@ -300,7 +274,7 @@ def test_a_held_patient_and_a_held_ecg_are_kept_until_they_are_released(
     client: FlaskClient, application: Application, ecg: Body, examples: dict[str, bytes]
 ) -> None:
     other = send(client, about(examples["normal-sinus-rhythm"], "two"))
-    read_all(application)
+    read_waiting(application)
     by_patient, reports = hold_patient(application, "one", "a lawsuit", "the operator")
     by_observation = hold_observation(application, f"Observation/{other['id']}", "another", "the operator")
     assert reports == 1

@@ -4,16 +4,13 @@
 import json
 import random
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
-from flask.testing import FlaskClient
-from sqlalchemy import Connection, select, text
+from chain_findings import findings, findings_within
+from ecg_steps import decide, flat, read_waiting, report_of
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from store_tampering import TAMPERINGS, Tampering
 
@@ -30,31 +27,9 @@ from fhir_ecg.store.audit import AuditEntry
 from fhir_ecg.store.audit_chain import LANES
 from fhir_ecg.store.migrations import downgrade, upgrade
 from fhir_ecg.store.tables import AuditEventRow, AuditLaneRow, JobRow
-from fhir_ecg.store.verification.finding import Finding
-from fhir_ecg.store.verification.verify import Verification, verification
+from fhir_ecg.store.verification.verify import verification
 
 FHIR = "application/fhir+json"
-
-
-def findings(application: Application) -> list[Finding]:
-    with verification(application.store.engine) as view:
-        return list(view.findings({}, lambda _: None))
-
-
-def read_all(application: Application) -> None:
-    with Session(application.store.engine) as session:
-        waiting = session.scalars(select(JobRow.id).where(JobRow.state == "waiting")).all()
-    for job in waiting:
-        classify(application, job)
-
-
-def flat(observation: bytes) -> bytes:
-    """Let every lead be flat, so that the reading is cancelled."""
-    ecg = json.loads(observation)
-    for component in ecg["component"]:
-        data = component["valueSampledData"]
-        data["data"] = " ".join("0" for _ in data["data"].split())
-    return json.dumps(ecg).encode()
 
 
 def a_working_day(application: Application, settings: Settings) -> None:
@@ -68,47 +43,23 @@ def a_working_day(application: Application, settings: Settings) -> None:
         )
         assert answer.status_code == 201
         sent.append(answer.json)
-    read_all(application)
+    read_waiting(application)
     for observation in sent:
         assert client.get(f"/fhir/Observation/{observation['id']}").status_code == 200
         assert client.get(f"/fhir/DiagnosticReport?result=Observation/{observation['id']}").json["total"] == 1
     amended = json.dumps(sent[0] | {"subject": {"reference": "Patient/other"}})
     assert client.put(f"/fhir/Observation/{sent[0]['id']}", data=amended, content_type=FHIR).status_code == 200
     assert client.delete(f"/fhir/Observation/{sent[1]['id']}").status_code in {200, 204}
-    confirm_report_of(client, sent[2])
+    assert decide(client, report_of(client, sent[2]), "confirm").status_code == 200
     assert client.post("/fhir/Observation", data=b"{}", content_type=FHIR).status_code >= 400
     assert client.post("/fhir/Observation", data=examples["sinus-bradycardia"], content_type=FHIR).status_code == 201
 
 
-def confirm_report_of(client: FlaskClient, observation: dict[str, Any]) -> None:
-    [entry] = client.get(f"/fhir/DiagnosticReport?result=Observation/{observation['id']}").json["entry"]
-    parameters = [
-        {"name": "decision", "valueCode": "confirm"},
-        {"name": "interpreter", "valueReference": {"reference": "Practitioner/7"}},
-    ]
-    body = json.dumps({"resourceType": "Parameters", "parameter": parameters})
-    address = f"/fhir/DiagnosticReport/{entry['resource']['id']}/$confirm"
-    assert client.post(address, data=body, content_type=FHIR).status_code == 200
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def used(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+@pytest.fixture(scope="module")
+def used(application_of_module: Application, settings_of_module: Settings) -> Application:
     """An application after a working day, whose database is tampered with in transactions that are rolled back."""
-    folder = tmp_path_factory.mktemp("used")
-    url = f"sqlite:///{folder / 'used.sqlite3'}"
-    if request.param == "postgresql":
-        server: str = request.getfixturevalue("postgres_url")
-        name = f"fhir_ecg_{uuid4().hex}"
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-        address, _, options = server.partition("?")
-        url = f"{address.rsplit('/', 1)[0]}/{name}" + (f"?{options}" if options else "")
-    settings = Settings(data_dir=folder, database_url=url)
-    application = bootstrap(settings)
-    upgrade(application.store.engine)
-    a_working_day(application, settings)
-    yield application
-    application.store.engine.dispose()
+    a_working_day(application_of_module, settings_of_module)
+    return application_of_module
 
 
 def test_a_working_day_leaves_no_finding(used: Application) -> None:
@@ -119,18 +70,13 @@ def test_a_working_day_leaves_no_finding(used: Application) -> None:
 def test_tampering_is_found_and_named(used: Application, tampering: Tampering) -> None:
     with used.store.engine.connect() as connection:
         table, key = tampering.do(connection)
-        found = seen_within(connection)
+        found = findings_within(connection)
         connection.rollback()
 
     named = [(each.table, each.key) for each in found]
     assert any(
         table == t and (key == k or (key in k and key.endswith("/")) or key in k.split("/")) for t, k in named
     ), f"{table} {key} is not among {named}"
-
-
-def seen_within(connection: Connection) -> list[Finding]:
-    with Session(connection, autoflush=False, expire_on_commit=False) as session:
-        return list(Verification(session).findings({}, lambda _: None))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -164,7 +110,7 @@ def test_any_value_of_any_row_that_is_changed_is_found(used: Application, seed: 
             except Exception:  # a foreign key, or a type of PostgreSQL, forbids it
                 nested.rollback()
                 continue
-            found = {finding.table for finding in seen_within(connection)}
+            found = {finding.table for finding in findings_within(connection)}
             assert table in found, f"{table}.{column}"
             nested.rollback()
         connection.rollback()
@@ -246,7 +192,7 @@ def test_what_is_older_than_the_chain_is_counted(application: Application) -> No
             "submission": 1, "resource_version": 2, "prediction": 0, "job": 1, "admission": 0, "audit_event": 1,
         }  # fmt: skip
     submit(application, example_observations()["sinus-tachycardia"], Form(), Caller("ehr"))
-    read_all(application)
+    read_waiting(application)
     assert findings(application) == []
 
     with engine.begin() as connection:

@@ -1,5 +1,6 @@
 """The index of older versions: what is found right after the upgrade, and after it was written anew."""
 
+from chain_findings import findings
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -13,7 +14,6 @@ from fhir_ecg.store.migrations import downgrade, upgrade
 from fhir_ecg.store.reindex import count_audit_index, outdated, reindex, reindex_audit
 from fhir_ecg.store.search_tables import DateRow, ReferenceRow, SortRow, StringRow, TokenRow
 from fhir_ecg.store.tables import AuditReferenceRow, ResourceRow
-from fhir_ecg.store.verification.verify import verification
 
 TABLES = (TokenRow, ReferenceRow, DateRow, StringRow, SortRow)
 # In the order of their dates.
@@ -117,8 +117,7 @@ def events_about(application: Application, reference: str) -> int:
 
 
 def unsound(application: Application) -> set[str]:
-    with verification(application.store.engine) as view:
-        return {finding.table for finding in view.findings({}, lambda _: None)}
+    return {finding.table for finding in findings(application)}
 
 
 def test_what_audit_entries_are_found_by_is_written_anew(application: Application, examples: dict[str, bytes]) -> None:

@@ -1,17 +1,14 @@
 """What expired and what is held is in the chain: what an entry lists is no finding, and all else is."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-from uuid import uuid4
 
-import psycopg
 import pytest
+from chain_findings import findings, findings_within
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from store_tampering import RETENTION_TAMPERINGS, Tampering
 
-from fhir_ecg.bootstrap import bootstrap
 from fhir_ecg.examples import example_observations
 from fhir_ecg.fhir.document import Form
 from fhir_ecg.service.application import Application, Caller, now
@@ -19,12 +16,9 @@ from fhir_ecg.service.classify import classify
 from fhir_ecg.service.legal_hold import hold_observation, hold_patient, release_hold
 from fhir_ecg.service.retention import Expiry, expire
 from fhir_ecg.service.submit import submit
-from fhir_ecg.settings import Settings
 from fhir_ecg.store.expiry import Scope
 from fhir_ecg.store.migrations import downgrade, upgrade
 from fhir_ecg.store.tables import JobRow
-from fhir_ecg.store.verification.finding import Finding
-from fhir_ecg.store.verification.verify import Verification, verification
 
 
 def send(application: Application, patient: str) -> str:
@@ -44,25 +38,10 @@ def expire_now(application: Application, scope: Scope) -> int:
     return len([case for case in cases if case.hold is None])
 
 
-def findings(application: Application) -> list[Finding]:
-    with verification(application.store.engine) as view:
-        return list(view.findings({}, lambda _: None))
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def used(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+@pytest.fixture(scope="module")
+def used(application_of_module: Application) -> Application:
     """One case has expired, of one the waveform, one is held, one is neither; one hold was released."""
-    folder = tmp_path_factory.mktemp("retention")
-    url = f"sqlite:///{folder / 'used.sqlite3'}"
-    if request.param == "postgresql":
-        server: str = request.getfixturevalue("postgres_url")
-        name = f"fhir_ecg_{uuid4().hex}"
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-        address, _, options = server.partition("?")
-        url = f"{address.rsplit('/', 1)[0]}/{name}" + (f"?{options}" if options else "")
-    application = bootstrap(Settings(data_dir=folder, database_url=url))
-    upgrade(application.store.engine)
+    application = application_of_module
     held = send(application, "held")
     hold_observation(application, held, "a lawsuit", "the operator")
     send(application, "case")
@@ -72,8 +51,7 @@ def used(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     hold, _ = hold_patient(application, "waveform", "a question", "the operator")
     release_hold(application, hold.id, "it is answered", "the operator")
     send(application, "neither")
-    yield application
-    application.store.engine.dispose()
+    return application
 
 
 def test_what_an_entry_lists_is_no_finding(used: Application) -> None:
@@ -84,8 +62,7 @@ def test_what_an_entry_lists_is_no_finding(used: Application) -> None:
 def test_tampering_with_retention_is_found_and_named(used: Application, tampering: Tampering) -> None:
     with used.store.engine.connect() as connection:
         named = tampering.do(connection)
-        with Session(connection, autoflush=False, expire_on_commit=False) as session:
-            found = list(Verification(session).findings({}, lambda _: None))
+        found = findings_within(connection)
         connection.rollback()
     assert named in [(each.table, each.key) for each in found]
 
