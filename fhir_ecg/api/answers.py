@@ -1,14 +1,16 @@
 """Resources as HTTP responses."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Response, current_app, g, request
 from werkzeug.exceptions import NotAcceptable
 
 from fhir_ecg.api.negotiation import answer_form
 from fhir_ecg.fhir.document import Form
-from fhir_ecg.fhir.outcome import UnprocessableError
+from fhir_ecg.fhir.outcome import Problem, UnprocessableError, operation_outcome
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.fhir.r5_form import NoR5FormError, r5_form
 from fhir_ecg.fhir.release import Release
@@ -37,6 +39,16 @@ def fhir_response(resource: dict[str, Any] | None, status: int = 200) -> Respons
         del response.headers["Content-Type"]  # a client that goes by it would parse nothing
     response.vary.add("Accept")
     return response
+
+
+def told(text: str, status: int = 200) -> Response:
+    """Answer with words alone, in an OperationOutcome."""
+    return fhir_response(operation_outcome([Problem("informational", text, severity="information")]), status)
+
+
+def with_query(address: str, query: Sequence[tuple[str, str]]) -> str:
+    """Write parameters behind an address, where there are any."""
+    return f"{address}?{urlencode(query)}" if query else address
 
 
 def _written(resource: dict[str, Any] | None) -> tuple[bytes, Form]:

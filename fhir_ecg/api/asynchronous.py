@@ -5,10 +5,9 @@ from uuid import UUID
 from flask import Response, g
 from werkzeug.exceptions import NotFound
 
-from fhir_ecg.api.answers import base_url, fhir_response
+from fhir_ecg.api.answers import base_url, fhir_response, told
 from fhir_ecg.api.blueprint import application, blueprint
 from fhir_ecg.fhir.bundle import created_entry, response_bundle
-from fhir_ecg.fhir.outcome import Problem, operation_outcome
 from fhir_ecg.fhir.report import instant
 from fhir_ecg.service.asynchronous import Progress, forget, progress
 
@@ -40,7 +39,7 @@ def cancel_reading(job_id: UUID) -> Response:
     if not forget(application(), str(job_id), g.caller):
         raise _unknown(job_id)
     text = "The reading is cancelled, where it had not ended. The ECG and its report stay stored."
-    return fhir_response(operation_outcome([Problem("informational", text, severity="information")]), 202)
+    return told(text, 202)
 
 
 def _unknown(job_id: UUID) -> NotFound:

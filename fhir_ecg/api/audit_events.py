@@ -1,26 +1,22 @@
 """AuditEvents, to be read and searched for; nobody writes one from outside. https://hl7.org/fhir/R4/auditevent.html"""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, g, request
 from werkzeug.exceptions import NotFound
 
 from fhir_ecg.api.answers import base_url, fhir_response
 from fhir_ecg.api.blueprint import application, blueprint
-from fhir_ecg.api.negotiation import preferences
-from fhir_ecg.api.searches import posted_query
+from fhir_ecg.api.negotiation import lenient
+from fhir_ecg.api.searches import page_address, posted_query
 from fhir_ecg.fhir.audit_event import audit_event
 from fhir_ecg.fhir.audit_search import AuditSearch, parse_audit_search, write_cursor
 from fhir_ecg.fhir.bundle import searchset
 from fhir_ecg.fhir.outcome import Problem
-from fhir_ecg.fhir.search import CURSOR, without_base
+from fhir_ecg.fhir.search import without_base
 from fhir_ecg.fhir.subset import subset
 from fhir_ecg.service import audit_events as auditing
 from fhir_ecg.store.audit_events import AuditPage
-
-# They say how the answer is written, on every page.
-_OF_THE_ANSWER = ("_format", "_pretty")
 
 
 @blueprint.get("/AuditEvent/<identity>")
@@ -51,8 +47,7 @@ def search_audit_events_by_form() -> Response:
 
 
 def _search(query: list[tuple[str, str]]) -> Response:
-    lenient = preferences().get("handling") == "lenient"
-    wanted = parse_audit_search(without_base(query, base_url()), lenient=lenient)
+    wanted = parse_audit_search(without_base(query, base_url()), lenient=lenient())
     return fhir_response(_bundle(wanted, auditing.search(application(), wanted, g.caller)))
 
 
@@ -63,15 +58,8 @@ def _bundle(wanted: AuditSearch, page: AuditPage) -> dict[str, Any]:
         base,
         [subset(event, search.summary, search.elements) for event in events],
         None,
-        _address(wanted, search.cursor),
-        _address(wanted, write_cursor(page.last)) if page.last else None,
-        first_url=_address(wanted, None),
+        page_address(search, search.cursor),
+        page_address(search, write_cursor(page.last)) if page.last else None,
+        first_url=page_address(search, None),
         remarks=[Problem("not-supported", f"Left out: {text}", severity="warning") for text in search.ignored],
     )
-
-
-def _address(wanted: AuditSearch, cursor: str | None) -> str:
-    answer = [(name, request.args[name]) for name in _OF_THE_ANSWER if name in request.args]
-    query = [*wanted.search.applied, *answer, *([(CURSOR, cursor)] if cursor else [])]
-    address = f"{base_url()}/AuditEvent"
-    return f"{address}?{urlencode(query)}" if query else address

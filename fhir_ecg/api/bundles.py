@@ -14,6 +14,7 @@ from fhir_ecg.api.accounting import web_metrics
 from fhir_ecg.api.answers import base_url, fhir_response
 from fhir_ecg.api.authorisation import USER_HEADER
 from fhir_ecg.api.blueprint import application, blueprint
+from fhir_ecg.api.negotiation import OF_THE_ANSWER
 from fhir_ecg.api.request_body import read_body, read_condition
 from fhir_ecg.fhir.bundle import refused_entry, response_bundle
 from fhir_ecg.fhir.bundle_requests import BundleRequests, EntryRequest
@@ -33,8 +34,6 @@ _REFUSALS: dict[type[RefusedError], str] = {
 }
 _UNPROCESSABLE = "422 Unprocessable Entity"
 _CARRIED_HEADERS = ("Authorization", "X-Request-Id", USER_HEADER)
-# Entries are answered in the form of the whole.
-_OF_THE_ANSWER = {"_format", "_pretty"}
 
 
 @blueprint.post("/")
@@ -126,7 +125,8 @@ def _request_of(asked: EntryRequest, form: Form) -> Iterator[None]:
     }
     headers |= {name: value for name, value in given.items() if value and value.isascii() and value.isprintable()}
     path, _, query = asked.url.partition("?")
-    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in _OF_THE_ANSWER]
+    # Entries are answered in the form of the whole.
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] not in OF_THE_ANSWER]
     builder = EnvironBuilder(
         f"/fhir/{path}",
         request.url_root,

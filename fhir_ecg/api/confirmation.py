@@ -1,25 +1,21 @@
 """A person confirms, edits or rejects a report: by PUT of the report, or by `$confirm`."""
 
-import re
-
 from flask import Response, g
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import MethodNotAllowed
 
 from fhir_ecg.api.answers import base_url, with_version
 from fhir_ecg.api.blueprint import application, blueprint
 from fhir_ecg.api.interactions import as_preferred
 from fhir_ecg.api.request_body import read_body, version_to_match
+from fhir_ecg.api.resource_id import require_id
 from fhir_ecg.service.change import NotStoredError
 from fhir_ecg.service.confirm import confirm, update_report
-
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
 @blueprint.put("/DiagnosticReport/<identity>")
 def update_diagnostic_report(identity: str) -> Response:
     """Replace a report by one that a person has confirmed, edited or rejected."""
-    if not _ID.fullmatch(identity):
-        raise NotFound(f"DiagnosticReport/{identity[:64]} is not stored here.")
+    require_id("DiagnosticReport", identity)
     if_match = version_to_match("DiagnosticReport")
     body, form = read_body()
     try:
@@ -33,8 +29,7 @@ def update_diagnostic_report(identity: str) -> Response:
 @blueprint.post("/DiagnosticReport/<identity>/$confirm")
 def confirm_diagnostic_report(identity: str) -> Response:
     """Confirm, edit or reject a report."""
-    if not _ID.fullmatch(identity):
-        raise NotFound(f"DiagnosticReport/{identity[:64]} is not stored here.")
+    require_id("DiagnosticReport", identity)
     body, form = read_body()
     stored = confirm(application(), identity, body, form, g.caller, version_to_match("DiagnosticReport"))
     response = with_version(as_preferred(stored.content, "The report is stored."), stored)

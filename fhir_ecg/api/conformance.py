@@ -1,14 +1,13 @@
 """What this server declares: its capabilities, and the resources that define its profiles, codes and operations."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-from fhir_ecg.api.answers import base_url, fhir_response
+from fhir_ecg.api.answers import base_url, fhir_response, with_query
 from fhir_ecg.api.blueprint import application, blueprint, settings
-from fhir_ecg.api.negotiation import preferences
+from fhir_ecg.api.negotiation import lenient
 from fhir_ecg.api.searches import posted_query
 from fhir_ecg.fhir.bundle import searchset
 from fhir_ecg.fhir.capability import Server, capability_statement, terminology_capabilities
@@ -63,15 +62,11 @@ def search_definitions_by_form(kind: str) -> Response:
 
 
 def _search(kind: str, query: list[tuple[str, str]]) -> Response:
-    lenient = preferences().get("handling") == "lenient"
-    found = find_definitions(kind, _definitions(kind).values(), query, lenient=lenient)
-    following = _address(kind, found.following) if found.following else None
-    own = _address(kind, found.applied)
+    found = find_definitions(kind, _definitions(kind).values(), query, lenient=lenient())
+    address = f"{base_url()}/{kind}"
+    following = with_query(address, found.following) if found.following else None
+    own = with_query(address, found.applied)
     return fhir_response(searchset(base_url(), found.resources, found.total, own, following))
-
-
-def _address(kind: str, query: list[tuple[str, str]]) -> str:
-    return f"{base_url()}/{kind}?{urlencode(query)}" if query else f"{base_url()}/{kind}"
 
 
 def _definitions(kind: str) -> dict[str, dict[str, Any]]:

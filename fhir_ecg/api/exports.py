@@ -10,12 +10,12 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import NotFound
 from werkzeug.http import http_date
 
-from fhir_ecg.api.answers import base_url, fhir_response
+from fhir_ecg.api.answers import base_url, fhir_response, told
 from fhir_ecg.api.blueprint import application, blueprint, settings
-from fhir_ecg.api.negotiation import preferences
+from fhir_ecg.api.negotiation import lenient, preferences
 from fhir_ecg.api.operation_input import given_values
 from fhir_ecg.fhir.bulk_export import EXPORTED_TYPES, NDJSON, manifest, parse_export
-from fhir_ecg.fhir.outcome import IssueType, MalformedError, Problem, Severity, operation_outcome
+from fhir_ecg.fhir.outcome import MalformedError, Problem, operation_outcome
 from fhir_ecg.fhir.parsing import serialise
 from fhir_ecg.service import export as exporting
 from fhir_ecg.service.export import Downloads
@@ -71,7 +71,7 @@ def export_status(identity: UUID) -> Response:
 def give_export_up(identity: UUID) -> Response:
     """Forget an export."""
     exporting.give_up(application(), _find(identity))
-    return _told("informational", "The export is given up, and its files are gone.", 202)
+    return told("The export is given up, and its files are gone.", 202)
 
 
 @blueprint.get(f"/_export/<uuid:identity>/{_FILE}")
@@ -90,20 +90,19 @@ def export_file(identity: UUID, kind: str, number: int, *, deleted: bool = False
 
 
 def _begin(default_kinds: tuple[str, ...]) -> Response:
-    wishes = preferences()
-    if "respond-async" not in wishes:
+    if "respond-async" not in preferences():
         text = "An export is answered by files that take a while; send `Prefer: respond-async`."
         raise MalformedError(Problem("required", text))
-    wanted = parse_export(given_values(), default_kinds, lenient=wishes.get("handling") == "lenient")
+    wanted = parse_export(given_values(), default_kinds, lenient=lenient())
     keep = timedelta(hours=settings().export_hours)
     export = exporting.begin(application(), wanted, _request_url(), g.caller, keep)
     if export is None:
         text = f"{exporting.MOST_OPEN} exports are open already. DELETE the address of one that is no longer needed."
-        response = _told("throttled", text, 429)
+        response = fhir_response(operation_outcome([Problem("throttled", text)]), 429)
         response.headers["Retry-After"] = str(_TOO_MANY_RETRY_SECONDS)
         return response
     address = f"{base_url()}/_export/{export.id}"
-    response = _told("informational", f"The export has begun; poll {address}", 202)
+    response = told(f"The export has begun; poll {address}", 202)
     response.headers["Content-Location"] = address
     return response
 
@@ -136,8 +135,3 @@ def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
         if packed := packer.compress(chunk):
             yield packed
     yield packer.flush()
-
-
-def _told(code: IssueType, text: str, status: int) -> Response:
-    severity: Severity = "error" if status >= 400 else "information"
-    return fhir_response(operation_outcome([Problem(code, text, severity=severity)]), status)

@@ -1,6 +1,5 @@
 """The interactions with single resources. https://hl7.org/fhir/R4/http.html"""
 
-import re
 from contextlib import suppress
 from typing import Any
 
@@ -8,12 +7,12 @@ from flask import Response, g, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from fhir_ecg.api.accounting import web_metrics
-from fhir_ecg.api.answers import base_url, fhir_response, with_version
+from fhir_ecg.api.answers import base_url, fhir_response, told, with_version
 from fhir_ecg.api.asynchronous import status_url
 from fhir_ecg.api.blueprint import application, blueprint
 from fhir_ecg.api.negotiation import preferences
 from fhir_ecg.api.request_body import read_body, read_condition, version_to_match
-from fhir_ecg.fhir.outcome import Problem, operation_outcome
+from fhir_ecg.api.resource_id import ID, require_id
 from fhir_ecg.fhir.search_parameters import SEARCHABLE_TYPES
 from fhir_ecg.service import read as reading
 from fhir_ecg.service.asynchronous import begin
@@ -22,7 +21,6 @@ from fhir_ecg.service.submit import Accepted, submit
 from fhir_ecg.store.resources import DeletedError, Version
 
 STORED_TYPES = ", ".join(SEARCHABLE_TYPES).replace(" ", "")
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 
 @blueprint.post("/Observation")
@@ -47,7 +45,7 @@ def _polled(accepted: Accepted) -> Response:
     """Answer a sender who will poll."""
     address = status_url(begin(application(), accepted.report.content["id"]))
     text = f"The ECG {'was here already' if accepted.existed else 'is stored and will be read'}; poll {address}"
-    response = fhir_response(operation_outcome([Problem("informational", text, severity="information")]), 202)
+    response = told(text, 202)
     response.headers["Content-Location"] = address
     response.headers["Location"] = f"{base_url()}/{accepted.observation.versioned_reference}"
     return response
@@ -57,8 +55,7 @@ def _polled(accepted: Accepted) -> Response:
 def update_observation(identity: str) -> Response:
     """Replace an Observation that was sent by one with the same waveform."""
     body, form = read_body()
-    if not _ID.fullmatch(identity):
-        raise NotFound(f"Observation/{identity[:64]} is not stored here.")
+    require_id("Observation", identity)
     try:
         stored = amend(application(), identity, body, form, g.caller, version_to_match())
     except NotStoredError as error:
@@ -71,12 +68,12 @@ def update_observation(identity: str) -> Response:
 def delete_observation(identity: str) -> Response:
     """Withdraw an ECG."""
     deletion = None
-    if _ID.fullmatch(identity):
+    if ID.fullmatch(identity):
         with suppress(NotStoredError):  # what is not there is as wanted
             deletion = _withdrawn(identity)
     if preferences().get("return") == "OperationOutcome":
         text = f"Observation/{identity[:64]} {'was deleted, and its report is void' if deletion else 'is not here'}."
-        response = fhir_response(operation_outcome([Problem("informational", text, severity="information")]))
+        response = told(text)
     else:
         response = fhir_response(None, 204)
     return with_version(response, deletion) if deletion else response
@@ -96,7 +93,7 @@ def as_preferred(content: dict[str, Any], text: str, status: int = 200) -> Respo
     if wanted == "minimal":
         return fhir_response(None, status)
     if wanted == "OperationOutcome":
-        return fhir_response(operation_outcome([Problem("informational", text, severity="information")]), status)
+        return told(text, status)
     return fhir_response(content, status)
 
 
@@ -104,7 +101,7 @@ def as_preferred(content: dict[str, Any], text: str, status: int = 200) -> Respo
 @blueprint.get(f"/<any({STORED_TYPES}):kind>/<identity>/_history/<int(max=2147483647):version>")
 def read(kind: str, identity: str, version: int | None = None) -> Response:
     """Read a resource, or one version of it."""
-    known = _ID.fullmatch(identity)
+    known = ID.fullmatch(identity)
     stored = reading.read(application(), kind, identity, g.caller, version) if known else None
     if stored is None:
         shown = f"{kind}/{identity[:64]}" + (f"/_history/{version}" if version is not None else "")

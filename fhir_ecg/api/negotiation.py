@@ -24,6 +24,8 @@ _RELEASES = {
 }
 # What has a format of its own.
 _FILES = {"fhir.export_file"}
+OF_THE_ANSWER = ("_format", "_pretty")
+"""The parameters of an address that say how the answer is written."""
 Return = Literal["minimal", "representation", "OperationOutcome"]
 
 
@@ -153,3 +155,8 @@ def preferences() -> dict[str, str]:
     """Read the Prefer header, such as `return=minimal` and `handling=lenient`."""
     pairs = (part.partition("=") for part in request.headers.get("Prefer", "").replace(";", ",").split(","))
     return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
+
+
+def lenient() -> bool:
+    """Tell whether parameters that are not served may be left out."""
+    return preferences().get("handling") == "lenient"

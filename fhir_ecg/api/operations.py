@@ -1,19 +1,18 @@
 """Operations on Observations: `$classify`, `$validate`, `$lastn`. https://hl7.org/fhir/R4/operations.html"""
 
-import re
 from dataclasses import replace
-from urllib.parse import urlencode
 
 from flask import Response, current_app, g, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import NotFound
 
 from fhir_ecg.api.accounting import web_metrics
-from fhir_ecg.api.answers import base_url, fhir_response, with_version
+from fhir_ecg.api.answers import base_url, fhir_response, with_query, with_version
 from fhir_ecg.api.blueprint import application, blueprint
-from fhir_ecg.api.negotiation import preferences
+from fhir_ecg.api.negotiation import OF_THE_ANSWER, lenient
 from fhir_ecg.api.operation_input import given_values, optional_body
 from fhir_ecg.api.request_body import read_body, read_condition
+from fhir_ecg.api.resource_id import ID, require_id
 from fhir_ecg.fhir.bundle import searchset
 from fhir_ecg.fhir.outcome import operation_outcome
 from fhir_ecg.service import read as reading
@@ -23,7 +22,6 @@ from fhir_ecg.service.submit import submit
 from fhir_ecg.service.validate import read_question, validate
 from fhir_ecg.settings import Settings
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _RETRY_SECONDS = 2
 _WAITING_ROOM = "fhir_ecg_waiting_room"
 
@@ -49,7 +47,7 @@ def classify_observation() -> Response:
 @blueprint.route("/Observation/<identity>/$classify", methods=["GET", "POST"])
 def classify_stored(identity: str) -> Response:
     """Answer with the report of an ECG that is stored."""
-    report_id = report_of(application(), identity) if _ID.fullmatch(identity) else None
+    report_id = report_of(application(), identity) if ID.fullmatch(identity) else None
     if report_id is None:
         raise NotFound(f"No report is stored here of Observation/{identity[:64]}.")
     return _report(report_id, identity)
@@ -75,10 +73,10 @@ def _report(report_id: str, observation_id: str) -> Response:
 @blueprint.post("/Observation/<identity>/$validate")
 def validate_observation(identity: str | None = None) -> Response:
     """Say what would become of an Observation; nothing is stored."""
-    if identity is not None and not _ID.fullmatch(identity):
-        raise NotFound(f"Observation/{identity[:64]} is not stored here.")
+    if identity is not None:
+        require_id("Observation", identity)
     body, form = optional_body()
-    query = {name: value for name, value in request.args.items() if name not in {"_format", "_pretty"}}
+    query = {name: value for name, value in request.args.items() if name not in OF_THE_ANSWER}
     question = read_question(body, form, query)
     return fhir_response(operation_outcome(validate(application(), question, g.caller, identity)))
 
@@ -89,8 +87,7 @@ def newest_observations() -> Response:
     base = base_url()
     # A reference may be written with this server's address before it.
     query = [(name, value.replace(f"{base}/", "")) for name, value in given_values()]
-    wanted = parse_last_n(query, lenient=preferences().get("handling") == "lenient")
+    wanted = parse_last_n(query, lenient=lenient())
     found = [stored.content for stored in last_n(application(), wanted, g.caller)]
-    return fhir_response(
-        searchset(base, found, len(found), f"{base}/Observation/$lastn?{urlencode(wanted.applied)}", None)
-    )
+    own = with_query(f"{base}/Observation/$lastn", wanted.applied)
+    return fhir_response(searchset(base, found, len(found), own, None))

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from fhir_ecg.api.answers import base_url
 from fhir_ecg.api.blueprint import application
-from fhir_ecg.api.negotiation import body_form
+from fhir_ecg.api.negotiation import OF_THE_ANSWER, body_form
 from fhir_ecg.api.transfer import decompressed
 from fhir_ecg.fhir.document import Form
 from fhir_ecg.fhir.outcome import MalformedError, Problem
@@ -58,7 +58,7 @@ def _condition_in_address() -> list[tuple[str, str]]:
     """Read the condition of a create where fhirpy's `get_or_create` writes it: `POST Observation?identifier=...`."""
     if request.endpoint != "fhir.create_observation":
         return []
-    return [(name, value) for name, value in request.args.items(multi=True) if name not in {"_format", "_pretty"}]
+    return [(name, value) for name, value in request.args.items(multi=True) if name not in OF_THE_ANSWER]
 
 
 def version_to_match(kind: str = "Observation") -> int | None:

@@ -1,16 +1,16 @@
 """Searches. https://hl7.org/fhir/R4/search.html"""
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from flask import Response, g, request
 from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from fhir_ecg.api.answers import base_url, fhir_response
+from fhir_ecg.api.answers import base_url, fhir_response, with_query
 from fhir_ecg.api.blueprint import application, blueprint
 from fhir_ecg.api.interactions import STORED_TYPES
-from fhir_ecg.api.negotiation import preferences
+from fhir_ecg.api.negotiation import OF_THE_ANSWER, lenient
 from fhir_ecg.fhir.bundle import searchset
 from fhir_ecg.fhir.outcome import Problem
 from fhir_ecg.fhir.search import CURSOR, Search, parse_search, without_base
@@ -20,8 +20,6 @@ from fhir_ecg.service.search import search as run_search
 
 _FORM = "application/x-www-form-urlencoded"
 _LONGEST_FORM = 64 * 1024
-# They say how the answer is written, on every page.
-_OF_THE_ANSWER = ("_format", "_pretty")
 
 
 @blueprint.get(f"/<any({STORED_TYPES}):kind>")
@@ -57,8 +55,7 @@ def posted_query() -> list[tuple[str, str]]:
 
 
 def _search(kind: str, query: list[tuple[str, str]]) -> Response:
-    lenient = preferences().get("handling") == "lenient"
-    wanted = parse_search(kind, without_base(query, base_url()), lenient=lenient)
+    wanted = parse_search(kind, without_base(query, base_url()), lenient=lenient())
     return fhir_response(_bundle(wanted, run_search(application(), wanted, g.caller)))
 
 
@@ -67,19 +64,19 @@ def _bundle(wanted: Search, result: SearchResult) -> dict[str, Any]:
         base_url(),
         [subset(stored.content, wanted.summary, wanted.elements) for stored in result.resources],
         result.total,
-        _address(wanted, wanted.cursor),
-        _address(wanted, result.next_cursor) if result.next_cursor else None,
-        first_url=_address(wanted, None),
+        page_address(wanted, wanted.cursor),
+        page_address(wanted, result.next_cursor) if result.next_cursor else None,
+        first_url=page_address(wanted, None),
         included=[subset(stored.content, wanted.summary) for stored in result.included],
         remarks=_remarks(wanted, result),
     )
 
 
-def _address(wanted: Search, cursor: str | None) -> str:
-    answer = [(name, request.args[name]) for name in _OF_THE_ANSWER if name in request.args]
+def page_address(wanted: Search, cursor: str | None) -> str:
+    """Give the address of a page, written as this answer is; the first page has no cursor."""
+    answer = [(name, request.args[name]) for name in OF_THE_ANSWER if name in request.args]
     query = [*wanted.applied, *answer, *([(CURSOR, cursor)] if cursor else [])]
-    address = f"{base_url()}/{wanted.resource_type}"
-    return f"{address}?{urlencode(query)}" if query else address
+    return with_query(f"{base_url()}/{wanted.resource_type}", query)
 
 
 def _remarks(wanted: Search, result: SearchResult) -> list[Problem]:
