@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from invariants import check, settle
+from invariants import check, stuck
 from sender import Sender
 from service import Service
 from steps import Step
@@ -28,11 +28,7 @@ def flush(service: Service, waiting: int, prefix: str) -> list[str]:
             service.control.disarm(hold)
             service.control.let_go(hold)
     problems = [] if lost else ["the broker held nothing"]
-    try:
-        settle(service)
-    except TimeoutError as error:
-        problems.append(f"stuck: {error}")
-    return problems + check(service, service.ledger.sent[before:])
+    return problems + stuck(service) + check(service, service.ledger.sent[before:])
 
 
 def _await_held(service: Service, holds: list[str]) -> None:

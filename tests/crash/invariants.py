@@ -47,6 +47,15 @@ def settle(service: Service) -> float:
     return longest
 
 
+def stuck(service: Service) -> list[str]:
+    """Let the service settle; returns what is wrong where it does not."""
+    try:
+        settle(service)
+    except TimeoutError as error:
+        return [f"stuck: {error}"]
+    return []
+
+
 def _unfinished(engine: Engine) -> Sequence[JobRow]:
     with Session(engine) as session:
         return session.scalars(select(JobRow).where(JobRow.state.not_in(_FINISHED))).all()

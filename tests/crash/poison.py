@@ -4,7 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
-from invariants import check, settle
+from invariants import check, stuck
 from sender import Sender
 from service import Service
 
@@ -24,12 +24,7 @@ def poison(service: Service, others: int, prefix: str) -> list[str]:
     names = dict([*list(names.items())[: others // 4], (deadly, POISON), *list(names.items())[others // 4 :]])
     with ThreadPoolExecutor(8) as senders:
         list(senders.map(lambda name: sender.send(name, names[name]), names))
-    problems = []
-    try:
-        settle(service)
-    except TimeoutError as error:
-        problems.append(f"stuck: {error}")
-    problems += check(service, service.ledger.sent)
+    problems = stuck(service) + check(service, service.ledger.sent)
     died = service.control.poisoned()
     if died != service.maximum_attempts:
         problems.append(f"the poison killed {died} processes, not {service.maximum_attempts}")

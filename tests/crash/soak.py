@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from invariants import check, settle
+from invariants import check, stuck
 from sender import Sender
 from service import Service
 
@@ -40,10 +40,7 @@ def soak(service: Service, ecgs: int, prefix: str, progress: Callable[[int], Non
                 progress(read)
                 time.sleep(1)
             soaked.memory[target] = dict(_private_megabytes(service))
-    try:
-        settle(service)
-    except TimeoutError as error:
-        soaked.problems.append(f"stuck: {error}")
+    soaked.problems += stuck(service)
     soaked.seconds = time.monotonic() - began
     soaked.oldest_age = service.metric("fhir_ecg_oldest_job_age_seconds")
     if soaked.oldest_age:
