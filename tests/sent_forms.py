@@ -29,8 +29,8 @@ def bundle(*resources: dict[str, Any], kind: str = "transaction") -> dict[str, A
 
 
 def leads_of(example: bytes) -> list[dict[str, Any]]:
-    """Write an example as one Observation for each lead."""
-    whole = json.loads(example)
+    """Write an example as one Observation for each lead; at one time, as otherwise nothing would join them."""
+    whole = {"effectiveDateTime": "2026-01-04T08:30:00Z"} | json.loads(example)
     shared = {name: value for name, value in whole.items() if name not in {"component", "identifier", "code"}}
     return [shared | component for component in whole["component"]]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fhir_ecg.ecg.leads import Lead, missing_leads
 from fhir_ecg.fhir.effective import moment_of
+from fhir_ecg.fhir.lead_coding import AnyLead
 from fhir_ecg.fhir.outcome import Problem
 from fhir_ecg.fhir.repairs import NONE
 from fhir_ecg.fhir.waveforms import find_waveforms
@@ -39,10 +40,14 @@ class BundledObservation:
         return f"Bundle.entry[{self.place}].resource"
 
     @cached_property
+    def named(self) -> frozenset[AnyLead]:
+        """Leads that it has, readable or not, those beyond the twelve among them."""
+        return frozenset(find_waveforms(self.resource, self.root, NONE).named)
+
+    @property
     def leads(self) -> frozenset[Lead]:
-        """Leads that it has, readable or not."""
-        named = find_waveforms(self.resource, self.root, NONE).named
-        return frozenset(lead for lead in named if isinstance(lead, Lead))
+        """Those of the twelve."""
+        return frozenset(lead for lead in self.named if isinstance(lead, Lead))
 
     @property
     def is_whole(self) -> bool:
@@ -63,8 +68,8 @@ class BundledObservation:
             "effective": moment_of(resource),
             "device": named_by(resource.get("device")),
             "encounter": named_by(resource.get("encounter")),
-            "basedOn": tuple(map(named_by, resource.get("basedOn", []))),
-            "partOf": tuple(map(named_by, resource.get("partOf", []))),
+            "basedOn": tuple(sorted(map(named_by, resource.get("basedOn", [])), key=repr)),
+            "partOf": tuple(sorted(map(named_by, resource.get("partOf", [])), key=repr)),
         }
 
     @property
@@ -89,7 +94,7 @@ def group_observations(observations: list[BundledObservation]) -> list[tuple[Gro
     linked = [group for group in groups if len(group) > 1]
     alike: dict[Any, Group] = {}
     for [single] in (group for group in groups if len(group) == 1):
-        joins = single.is_timed and single.leads and not single.is_whole
+        joins = single.is_timed and single.named and not single.is_whole
         alike.setdefault(tuple(single.alike.items()) if joins else single.place, []).append(single)
     found = [*linked, *alike.values()]
     return [(group, links.broken(group) + _parted(group, found)) for group in found]
@@ -106,12 +111,18 @@ def named_by(reference: dict[str, Any] | None) -> Any:
 
 
 def _without_whole(links: "_Links", group: Group) -> list[Group]:
-    """Let a whole ECG leave a group that holds other leads too."""
+    """Let a whole ECG leave a group that holds other leads too; what has no leads goes where it is linked first."""
     whole = [each for each in group if each.is_whole]
     others = [each for each in group if not each.is_whole]
-    if not whole or (len(whole) == 1 and not any(each.leads for each in others)):
+    if not whole or (len(whole) == 1 and not any(each.named for each in others)):
         return [group]
-    return [[each] for each in whole] + links.groups(others)
+    parts = [[each] for each in whole] + links.groups([each for each in others if each.named])
+    waiting = [each for each in others if not each.named]
+    while taken := [(each, part) for each in waiting if (part := links.first_linked(each, parts))]:
+        for each, part in taken:
+            part.append(each)
+            waiting.remove(each)
+    return parts + links.groups(waiting)
 
 
 class _Links:
@@ -135,6 +146,15 @@ class _Links:
         starts = sorted(neighbours, key=lambda place: (place in named, place))
         found = [[self._by_place[each] for each in _reached(start, neighbours, free)] for start in starts]
         return sorted(filter(None, found), key=lambda group: group[0].place)
+
+    def first_linked(self, observation: BundledObservation, parts: list[Group]) -> Group | None:
+        """Find the first part that an Observation names, or that names it."""
+        targets = set(self._targets(observation))
+        for part in parts:
+            named = {target for each in part for target in self._targets(each)}
+            if observation.place in named or targets & {each.place for each in part}:
+                return part
+        return None
 
     def broken(self, group: Group) -> list[Problem]:
         """Find references that lead to no entry, of a group that lacks leads."""

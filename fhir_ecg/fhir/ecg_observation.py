@@ -128,4 +128,6 @@ def _status_problems(sent: Sent) -> list[Problem]:
 
 def _no_waveform(root: str) -> Problem:
     text = "No component holds a SampledData. Send each lead as a component with valueSampledData."
+    if root.startswith("Bundle."):
+        text += " What is no ECG, such as a heart rate, is taken only where hasMember or derivedFrom links it to one."
     return Problem("required", text, f"{root}.component")

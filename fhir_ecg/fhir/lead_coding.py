@@ -148,4 +148,4 @@ def _other_meaning(text: str, leads: set[str]) -> str | None:
     names = read_names(text).leads
     if names:
         return None if leads & set(names) else " or ".join(dict.fromkeys(names))
-    return "a lead of the right side" if says_right_sided(text) and leads & set(CHEST_LEADS) else None
+    return "a lead of the right side" if says_right_sided(text) and leads & set(CHEST_LEADS[1:]) else None

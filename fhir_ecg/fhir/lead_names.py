@@ -25,9 +25,10 @@ _WHOLE = re.compile(
 _NAME = re.compile(
     rf"""(?<![A-Za-z0-9]) (?:
         (?P<limb>III|II|I|aVR|aVL|aVF)
-        | (?P<right_before>R[\s-]?)? [VC](?P<chest>[1-9]) (?P<right_after>[\s.(-]*R\)?)?
+        | (?P<right_before>R[\s-]?)? [VC](?P<chest>[1-9])
+          (?P<right_after>[\s.(-]*R(?![\s-]?(?:waves?|peak|zacke)\b|/)\)?)?
         | D[\s-]?(?P<einthoven>III|II|I|1|2|3)
-        | (?<!\d[\s-]){_WORD}[\s-]?(?P<numbered>[123])
+        | (?<!\d[\s-])(?<!chest\s)(?<!precordial\s){_WORD}[\s-]?(?P<numbered>[123])
         | (?:LEAD|POTL)\s(?P<frank>[XYZ])
     ) (?:neg)? (?![A-Za-z0-9])""",
     re.IGNORECASE | re.VERBOSE,
@@ -43,8 +44,6 @@ _RIGHT = re.compile(
     r"(?!\W+(?:arm|leg|foot|bundle)\b)",
     re.IGNORECASE,
 )
-# V1 itself is placed right of the sternum.
-_PLACE = re.compile(r"stern|intercost|interkost|\bIC[RS]\b", re.IGNORECASE)
 # Of a whole ECG. A right bundle branch or a right arm does not make it one of the right side.
 _RIGHT_SIDED = re.compile(
     r"\bright[\s-]*sided?\b|\bright\W+(?:half|chest|hemithorax|thora\w+|precordi\w+)|\brechts\b"
@@ -59,12 +58,20 @@ _INVERTED = (
     r"(?:inver[st]\w*|reversed|n[eé]gat\w*\b(?!\W+(?:electrode|elektrode|pole?|terminal|input)\b)|neg\b|negiert"
     r"|umgekehrt|umgepolt|omgekeerd|geïnverteerd|flipped|upside[\s-]down)"
 )
-_WAVE = r"\b[PTU](?:[\s-]?(?:waves?|wellen?))?"
+_WAVE = r"\b(?:QRS|[PTU])(?:[\s-]?(?:waves?|wellen?))?"
 _INVERTED_WAVE = re.compile(rf"{_WAVE}[\s:-]+(?:(?:is|are)\s+)?{_INVERTED}|\b{_INVERTED}\s+{_WAVE}\b", re.IGNORECASE)
+# An electrode has a polarity without changing the sign of its lead, and what is not inverted is not.
+_POLARITY = r"(?:neg\w*|pos\w*|[-+])"
+_ELECTRODE = r"(?:RA|LA|LL|RL|LF|WCT|(?:right|left)\s(?:arm|leg|foot)|(?:rechter|linker)\s(?:Arm|Fuß)|terminal)"
+_NO_SIGN = re.compile(
+    rf"\b{_ELECTRODE}(?:\s*\(\s*{_POLARITY}\s*\)|:?\s+{_POLARITY})|\b{_POLARITY}\W{{0,3}}{_ELECTRODE}\b"
+    rf"|\b(?:not|non|nicht)[\s-]*{_INVERTED}",
+    re.IGNORECASE,
+)
 # -aVR, as in Cabrera's order, is another signal than aVR. In `V1-V6` and `ECG-II` the sign only joins.
 _ANY_NAME = r"(?:III|II|I|aVR|aVL|aVF|R?[VC][1-9]R?|D(?:III|II|I|[123]))(?![A-Za-z0-9])"
 _SIGN_CHANGED = re.compile(
-    rf"\b{_INVERTED}|(?<=[IRLF1-9])neg\b|(?<![A-Za-z0-9])-{_ANY_NAME}|\b(?:minus|moins|menos|meno)\s+{_ANY_NAME}"
+    rf"\b{_INVERTED}|(?<=[IRLF1-9])neg\b|(?<![A-Za-z0-9])-{_ANY_NAME}|(?<![IRLF1-9]\s)\b(?:minus|moins|menos|meno)\s+{_ANY_NAME}"
     r"|\(\s*-\s*\)|(?<!\w)[x\u00d7*]\s*\(?-\s?1(?!\d)|(?<!\w)-\s?1\s*[x\u00d7*](?!\w)",
     re.IGNORECASE,
 )
@@ -108,7 +115,7 @@ def read_names(text: str) -> Names:
 
 def changes_sign(text: str) -> bool:
     """Tell whether a text calls a lead inverted, such as `-aVR`; an inverted T wave is none."""
-    return _SIGN_CHANGED.search(_INVERTED_WAVE.sub(" ", _folded(text))) is not None
+    return _SIGN_CHANGED.search(_NO_SIGN.sub(" ", _INVERTED_WAVE.sub(" ", _folded(text)))) is not None
 
 
 def says_right_sided(text: str) -> bool:
@@ -122,10 +129,8 @@ def _folded(text: str) -> str:
 
 
 def _turned_right(text: str) -> str:
-    """Give the numbers of the chest leads that a text turns to the right side."""
-    if not _RIGHT.search(text):
-        return ""
-    return "23456789" if _PLACE.search(text) else "123456789"
+    """Give the numbers of the chest leads that a text turns right: not V1, which is right of the sternum anyway."""
+    return "23456789" if _RIGHT.search(text) else ""
 
 
 def _lead_of(token: re.Match[str], turned_right: str) -> str:

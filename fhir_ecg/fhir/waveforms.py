@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fhir_ecg.ecg.leads import CHEST_LEADS, Lead
+from fhir_ecg.ecg.leads import CHEST_LEADS, ExtraLead, Lead
 from fhir_ecg.ecg.recording import MAXIMUM_RATE_HZ, MINIMUM_RATE_HZ
 from fhir_ecg.fhir.lead_coding import AnyLead, identify_lead
 from fhir_ecg.fhir.lead_names import says_right_sided, texts_of
@@ -131,8 +131,8 @@ def _leads(
 
 def _right_side_problems(observation: dict[str, Any], root: str, named: set[AnyLead]) -> list[Problem]:
     """Refuse plain chest leads of an ECG that is called one of the right side, where V3 is V3R."""
-    if named and not named & set(CHEST_LEADS):
-        return []
+    if named and (not named & set(CHEST_LEADS[1:]) or any(isinstance(lead, ExtraLead) for lead in named)):
+        return []  # V1 is right of the sternum; and where leads of the right side are sent too, it speaks of these
     elements = ("bodySite",) if "valueSampledData" in observation else ("code", "bodySite")
     text = "{!r} means leads of the right side, but they are sent as V1 to V6. Code them as such: V3R, V4R, ..."
     return [

@@ -241,9 +241,7 @@ def pages(session: Session, query: Query) -> Iterator[search_sql.Page]:
 WAYS = st.tuples(st.sampled_from([0, 1, 1000]), st.sampled_from([0, 1, 2000]), st.sampled_from([0, 2, 10_000]))
 
 
-@settings(
-    max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     found=st.tuples(
         st.lists(observations, max_size=3), st.lists(reports, max_size=6), st.lists(provenances, max_size=1)

@@ -11,6 +11,7 @@ from fhir_ecg.ecg.leads import CHEST_LEADS, TWELVE_LEADS, Lead
 from fhir_ecg.fhir.document import Form
 from fhir_ecg.fhir.ecg_bundle import EcgEntries, ecgs_of_bundle
 from fhir_ecg.fhir.ecg_observation import read_joined
+from fhir_ecg.fhir.lead_coding import MDC
 from fhir_ecg.fhir.outcome import RefusedError
 
 Document = dict[str, Any]
@@ -93,6 +94,14 @@ TOGETHER: dict[str, list[Document]] = {
     "of a patient known by an identifier": leads(
         *TWELVE_LEADS, subject={"identifier": {"system": "http://a.example", "value": "7"}}
     ),
+    "with a lead beyond the twelve": [
+        *leads(*TWELVE_LEADS),
+        *[each | {"code": {"coding": [{"system": MDC, "code": "131084"}]}} for each in leads(Lead.V4)],
+    ],
+    "of two orders, in any order": [
+        each | {"basedOn": [{"reference": f"ServiceRequest/{1 + (n + m) % 2}"} for m in range(2)]}
+        for n, each in enumerate(leads(*TWELVE_LEADS))
+    ],
     "of nobody": [{k: v for k, v in each.items() if k != "subject"} for each in leads(*TWELVE_LEADS)],
     "named by a panel": [*leads(*TWELVE_LEADS), panel(*urns(*range(12)))],
     "named by a panel that stands first": [panel(*urns(*range(1, 13))), *leads(*TWELVE_LEADS)],
@@ -164,6 +173,13 @@ APART: dict[str, list[Document]] = {
     "two devices": [*leads(*EIGHT), *leads(*EIGHT, first=2, device={"reference": "Device/2"})],
     "two encounters": [*leads(*EIGHT), *leads(*EIGHT, first=2, encounter={"reference": "Encounter/9"})],
     "two orders": [*leads(*EIGHT), *leads(*EIGHT, first=2, basedOn=[{"reference": "ServiceRequest/2"}])],
+    "an ECG derived from another, each with a heart rate": [
+        whole(),
+        whole(2, derivedFrom=[{"reference": "urn:uuid:0"}]),
+        panel("urn:uuid:0", relation="derivedFrom"),
+        panel("urn:uuid:1", relation="derivedFrom"),
+    ],
+    "compared by a panel": [whole(), whole(2), panel(*urns(0, 1))],
     "two panels": [
         *leads(*EIGHT),
         *leads(*EIGHT, first=2),
@@ -209,7 +225,8 @@ REFUSED: dict[str, tuple[list[Document], tuple[str, str]]] = {
         [*leads(*LIMB, effectiveDateTime="2026-01-22T09:30:00Z"),
          *leads(*CHEST_LEADS, effectiveDateTime="2026-03-22T09:30:00Z"), panel(*urns(*range(12)))],
         ("value", at(6, ".effective"))),
-    "a panel of two whole ECGs": ([whole(), whole(2), panel(*urns(0, 1))], ("required", at(2, ".component"))),
+    "a heart rate that nothing links": (
+        [whole(), panel("http://a.example/Media/1", relation="derivedFrom")], ("required", at(1, ".component"))),
     "a panel of leads that are not there": (
         [panel("Observation/a", "urn:uuid:b")], ("not-found", at(0, ".hasMember[0].reference"))),
     "a panel of two patients": (

@@ -311,3 +311,30 @@ def test_lists_of_no_order_or_two(texts: list[str], expression: str, shown: list
     assert isinstance(found, Problem)
     assert (found.code, found.expression) == ("value", expression)
     assert all(part in found.diagnostics for part in shown)
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "lead"),
+    [
+        # V1 is right of the sternum.
+        ("131331", "V1: 4. EIC derecho", "V1"),
+        ("131331", "V1 : 4e EIC droit", "V1"),
+        ("131331", "V1, 4th rib space, right of breastbone", "V1"),
+        ("131331", "Right precordial lead V1", "V1"),
+        ("131331", "rechts parasternal, 4. ICR", "V1"),
+        ("131331", "Right side of sternum, fourth intercostal space", "V1"),
+        ("131331", "V1 R/S", "V1"),
+        ("131333", "V3 R-wave", "V3"),
+        # Electrodes have polarities.
+        ("131329", "Lead I: left arm positive, right arm negative", "I"),
+        ("131329", "Lead I RA(-) LA(+)", "I"),
+        ("131330", "Lead II (RA: negative, LL: positive)", "II"),
+        ("131329", "Lead I, negative RA electrode", "I"),
+        ("131134", "aVR, not inverted", "aVR"),
+        # A formula is no sign.
+        ("131389", "III = II minus I", "III"),
+        ("131331", "Chest lead 1", "V1"),
+    ],
+)
+def test_descriptions_that_say_nothing_else_than_the_code(number: str, text: str, lead: str) -> None:
+    assert identify_lead(code((MDC, number), text=text)) == Lead(lead)
