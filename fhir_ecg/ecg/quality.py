@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fhir_ecg.ecg import beats, contact, noise
 from fhir_ecg.ecg.leads import LIMB_LEADS, TWELVE_LEADS, Lead
 from fhir_ecg.ecg.recording import Recording
-from fhir_ecg.ecg.resampling import window
+from fhir_ecg.ecg.resampling import HELD_SECONDS, is_too_short, samples_within, window
 from fhir_ecg.ecg.reversal import exchanged_with_right_arm
 
 Leads = NDArray[np.float64]
@@ -44,7 +44,9 @@ _WANDER_TEXT = "The baseline wanders in {leads}, by up to {most:.1f} mV. Judge S
 _MUSCLE_TEXT = "There is noise as from muscle in {leads}, up to {most:.2f} mV RMS. Judge small waves with care."
 _HUM_TEXT = "There is mains hum in {leads}, up to {most:.2f} mV RMS. The model does not see it. Check the cables."
 _PACING_TEXT = "There are spikes as of a pacemaker at {count} times. The model sees the beats, but not the spikes."
-
+_EARLY_END_TEXT = (
+    "The recording ends after {seconds:.2f} s. The model reads 10 s: for the rest it was given the last values again."
+)
 
 _NEVER_TOGETHER = (
     "At no moment do all leads have a sample: they were not recorded together, as in a print of 3 x 4 columns. Send "
@@ -68,16 +70,15 @@ class QualityFinding:
 
 def quality_findings(recording: Recording) -> list[QualityFinding]:
     """List what forbids a reading of the first 10 s; empty where nothing does."""
-    wanted = _first_samples(recording)
-    if recording.samples < wanted:
+    if is_too_short(recording, CLASSIFIED_SECONDS):
         return [
             QualityFinding(
                 "too-short",
-                f"The recording lasts {recording.seconds:.2f} s; the model reads {CLASSIFIED_SECONDS:g} s. "
-                "Record again for at least that long.",
+                f"The recording lasts {recording.seconds:.3f} s; the model reads {CLASSIFIED_SECONDS:g} s, of which "
+                f"{HELD_SECONDS:g} s may lack. Record again for at least that long.",
             )
         ]
-    leads = recording.leads[:, :wanted]
+    leads = recording.leads[:, : samples_within(CLASSIFIED_SECONDS, recording.sampling_rate)]
     if np.isnan(leads).any(axis=0).all() and not np.isnan(leads).all(axis=1).any():
         return [QualityFinding("gap", _NEVER_TOGETHER)]
     findings: list[QualityFinding] = []
@@ -100,19 +101,17 @@ def quality_warnings(recording: Recording) -> list[QualityFinding]:
     resampled = window(recording, CLASSIFIED_SECONDS, beats.RATE_HZ)
     if resampled is None:
         return []
-    leads, rate = recording.leads[:, : _first_samples(recording)], recording.sampling_rate
+    rate = recording.sampling_rate
+    leads = recording.leads[:, : samples_within(CLASSIFIED_SECONDS, rate)]
     hum = np.max([noise.mains_hum(leads, rate, mains) for mains in noise.MAINS_HZ], axis=0)
     found = (
         _where_above(WANDER_MV, noise.baseline_wander(resampled, beats.RATE_HZ), "baseline-wander", _WANDER_TEXT),
         _where_above(MUSCLE_NOISE_MV, noise.muscle_noise(resampled, beats.RATE_HZ), "muscle-noise", _MUSCLE_TEXT),
         _where_above(MAINS_HUM_MV, hum, "mains-hum", _HUM_TEXT),
         _pacing(leads, rate),
+        _early_end(recording),
     )
     return [finding for finding in found if finding]
-
-
-def _first_samples(recording: Recording) -> int:
-    return int(np.ceil(CLASSIFIED_SECONDS * recording.sampling_rate - 1e-6))
 
 
 def _lead_findings(lead: Lead, samples: Leads, leads: Leads, rate: float) -> Iterator[QualityFinding]:
@@ -191,3 +190,12 @@ def _pacing(leads: Leads, rate: float) -> QualityFinding | None:
     if count < FEWEST_SPIKES:
         return None
     return QualityFinding("pacing-spikes", _PACING_TEXT.format(count=count), severity="warns")
+
+
+def _early_end(recording: Recording) -> QualityFinding | None:
+    """What lacks less than a sample of the model's input at its end loses nothing, and needs no word."""
+    rate = recording.sampling_rate
+    whole = recording.samples >= samples_within(CLASSIFIED_SECONDS, rate)
+    if whole or (recording.samples - 1) / rate > CLASSIFIED_SECONDS - 1 / beats.RATE_HZ - 1e-6:
+        return None
+    return QualityFinding("ends-early", _EARLY_END_TEXT.format(seconds=recording.seconds), severity="warns")

@@ -71,9 +71,16 @@ for place in range(12):  # 3 x 4: each column of three leads has a time of its o
 TABLE = [
     pytest.param(GOOD, [], id="good"),
     pytest.param(Recording(leads(10.0), RATE), [], id="exactly 10 s"),
-    pytest.param(Recording(leads(10.0)[:, :-1], RATE), [("too-short", "10.00 s")], id="a sample short"),
-    pytest.param(Recording(leads(3.0), RATE), [("too-short", "3.00 s")], id="3 s"),
-    pytest.param(Recording(leads(10.0, 1000 / 3.88), 1000 / 3.88), [("too-short", "")], id="rounded down to 2577"),
+    pytest.param(Recording(leads(10.0)[:, :-1], RATE), [], id="a sample short"),
+    pytest.param(Recording(leads(9.9), RATE), [], id="a tenth of a second short"),
+    pytest.param(Recording(leads(9.9)[:, :-1], RATE), [("too-short", "9.896 s")], id="a sample more than that"),
+    pytest.param(Recording(leads(3.0), RATE), [("too-short", "3.000 s")], id="3 s"),
+    pytest.param(Recording(leads(10.0, 1000 / 3.88), 1000 / 3.88), [], id="rounded down to 2577"),
+    pytest.param(
+        Recording(changed(Lead.V6, 9.92, 9.93, np.nan).leads[:, : round(9.96 * RATE)], RATE),
+        [("gap", "V6 has a gap at 9.92 s")],
+        id="a gap before an early end",
+    ),
     pytest.param(changed(Lead.V3, 0, 11, 0.0), [("flat-lead", "V3")], id="a lead of zeros"),
     pytest.param(changed(Lead.AVL, 0, 11, -4.2), [("flat-lead", "aVL")], id="a lead stuck at a level"),
     pytest.param(
@@ -223,6 +230,10 @@ WARNINGS = [
     pytest.param(disturbed(pulses, LEFT), [("pacing-spikes", None, "at 11 times")], id="pacemaker"),
     pytest.param(disturbed(pulses, LEFT[:2]), [], id="spikes in two leads only"),
     pytest.param(disturbed(pulses, LEFT, 250.0), [], id="spikes at a rate too low for them"),
+    pytest.param(Recording(leads(10.0)[:, :-1], RATE), [], id="a sample short of 10 s"),
+    pytest.param(Recording(leads(10.0, 50.0), 50.0), [], id="10 s at the lowest rate"),
+    pytest.param(Recording(leads(9.98), RATE), [("ends-early", None, "after 9.98 s")], id="20 ms short of 10 s"),
+    pytest.param(Recording(leads(9.9), RATE), [("ends-early", None, "after 9.90 s")], id="100 ms short of 10 s"),
     pytest.param(Recording(leads(3.0), RATE), [], id="too short for warnings"),
     pytest.param(changed(Lead.V6, 4.0, 4.02, np.nan), [], id="nor with a gap"),
 ]

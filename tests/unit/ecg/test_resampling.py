@@ -85,9 +85,21 @@ def test_a_window_of_10_s_has_1000_samples_at_any_rate(rate: float, surplus: int
 
 
 @pytest.mark.parametrize("rate", [50.0, 100.0, 1000 / 3.88, 500.0, 2000.0])
-def test_a_recording_one_sample_short_gives_no_window(rate: float) -> None:
-    enough = int(np.ceil(10 * rate - 1e-6))
-    assert window(recording(rate, enough - 1), 10.0, TARGET) is None
+def test_a_window_holds_the_last_values_for_a_tenth_of_a_second_at_most(rate: float) -> None:
+    fewest = int(np.ceil(9.9 * rate - 1e-6))
+    taken = window(recording(rate, fewest), 10.0, TARGET)
+    assert taken is not None
+    assert taken.shape == (12, 1000)
+    expected = np.minimum(ramps(np.arange(1000) / TARGET), ramps(np.array([fewest - 1]) / rate))
+    np.testing.assert_allclose(taken[:, 20:], expected[:, 20:], atol=0.002)
+    assert window(recording(rate, fewest - 1), 10.0, TARGET) is None
+
+
+@pytest.mark.parametrize("gap_at", [4960, 4995])
+def test_a_gap_before_an_early_end_is_not_held_over(gap_at: int) -> None:
+    leads = recording(500.0, 4999).leads.copy()
+    leads[7, gap_at:] = np.nan
+    assert window(Recording(leads, 500.0), 10.0, TARGET) is None
 
 
 def test_a_window_is_the_first_10_s_and_nothing_of_what_follows() -> None:
