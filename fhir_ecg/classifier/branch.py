@@ -1,8 +1,8 @@
 """What a branch of a committee is made of. It needs no torch, as a manifest names branches."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Width = Annotated[int, Field(ge=8, le=1024, multiple_of=4)]
 
@@ -12,10 +12,23 @@ class Branch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["rhythm", "morphology", "global"]
-    widths: tuple[Width, ...] = Field(min_length=2, max_length=8)
+    kind: Literal["rhythm", "morphology", "global", "state-space"]
+    widths: tuple[Width, ...] = Field(min_length=1, max_length=8)
     """Channels of each stage; the time axis is halved between stages."""
     kernel: int = Field(7, ge=3, le=63)
-    """Samples that a kernel of the residual blocks spans; odd."""
+    """Samples that a kernel spans; odd. It is that of the residual blocks, or of a state-space branch's stem."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of the pooled features that are left out in training."""
+    layers: int = Field(4, ge=1, le=16)
+    layer_dropout: float = Field(0.15, ge=0, lt=1)
+    """Share of each layer's values that are left out in training."""
+    window_seconds: float = Field(2.5, ge=1, le=10)
+    """What the branch reads at once; a record is read in windows, by `window_hop` of their length apart."""
+    window_hop: float = Field(1.0, ge=0.1, le=1)
+    """These four are of state-space branches alone, the last of whose widths is that of the layers."""
+
+    @model_validator(mode="after")
+    def _has_widths_enough(self) -> Self:
+        if self.kind != "state-space" and len(self.widths) < 2:
+            raise ValueError(f"a {self.kind} branch needs at least 2 widths")
+        return self

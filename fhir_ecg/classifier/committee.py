@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.network import LEADS, STATEMENTS
+from fhir_ecg.classifier.pooling import Head
+from fhir_ecg.classifier.state_space import StateSpaceBranch
 
 
 class SqueezeExcitation(nn.Module):
@@ -77,21 +79,6 @@ class Attention(nn.Module):
         return x + attended.transpose(1, 2)
 
 
-class _Head(nn.Module):
-    """Logits from the mean and the maximum over time: (batch, channels, t) -> (batch, statements)."""
-
-    def __init__(self, channels: int, statements: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(2 * channels, statements)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool and classify."""
-        pooled = torch.cat([x.mean(-1), x.amax(-1)], dim=1)
-        logits: Tensor = self.linear(self.dropout(pooled))
-        return logits
-
-
 class TimeBranch(nn.Module):
     """Rhythm: convolutions over time that see all leads at once: (batch, 12, t) -> (batch, statements)."""
 
@@ -105,7 +92,7 @@ class TimeBranch(nn.Module):
             for i, width in enumerate(widths)
         ))  # fmt: skip
         self.attention = Attention(widths[-1])
-        self.head = _Head(widths[-1], statements, branch.dropout)
+        self.head = Head(widths[-1], statements, branch.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the branch's own logits."""
@@ -135,7 +122,7 @@ class LeadBranch(nn.Module):
             ExcitedBlock(mixed, mixed, 1, branch.kernel), ExcitedBlock(mixed, mixed, 2, branch.kernel)
         )
         self.attention = Attention(mixed)
-        self.head = _Head(mixed, statements, branch.dropout)
+        self.head = Head(mixed, statements, branch.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the branch's own logits."""
@@ -151,7 +138,13 @@ class LeadBranch(nn.Module):
 
 def build_branch(branch: Branch, statements: int = STATEMENTS) -> nn.Module:
     """Build one branch with weights drawn at random."""
-    return TimeBranch(branch, statements) if branch.kind == "rhythm" else LeadBranch(branch, statements)
+    match branch.kind:
+        case "rhythm":
+            return TimeBranch(branch, statements)
+        case "state-space":
+            return StateSpaceBranch(branch, statements)
+        case "morphology" | "global":
+            return LeadBranch(branch, statements)
 
 
 class CommitteeNetwork(nn.Module):

@@ -21,6 +21,7 @@ from fhir_ecg.classifier.architecture import build_network, load_network
 from fhir_ecg.classifier.network import LEADS
 from fhir_ecg.classifier.onnx_network import OnnxNetwork
 from fhir_ecg.classifier.preprocessing import SAMPLES
+from fhir_ecg.classifier.state_space import StateSpace
 from fhir_ecg.classifier.structure import Structure
 from fhir_ecg.classifier.weights import WeightsError
 
@@ -66,8 +67,12 @@ def inference_graph(structure: Structure, tensors: Mapping[str, NDArray[Any]]) -
 @lru_cache(maxsize=8)
 def exported_graph(structure: Structure) -> bytes:
     """Export the graph that all networks of a structure share."""
+    network = build_network(structure).eval()
+    for module in network.modules():
+        if isinstance(module, StateSpace):
+            module.lay_out()
     with _quiet():
-        model = _export(build_network(structure).eval())
+        model = _export(network)
     _forget_where_it_was_made(model)
     for tensor in model.graph.initializer:
         tensor.ClearField("raw_data")

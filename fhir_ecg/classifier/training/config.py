@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.preprocessing import PreprocessingName
 
+_OWN_SETTINGS = {
+    "epochs", "stop_after", "weight_decay", "mix_up", "batch_size", "learning_rate", "warm_up", "crop_seconds"
+}  # fmt: skip
+
 
 class TrainedBranch(Branch):
     """A branch and the chance it is trained with."""
@@ -18,7 +22,11 @@ class TrainedBranch(Branch):
     stop_after: int | None = Field(None, ge=1)
     weight_decay: float | None = Field(None, ge=0)
     mix_up: float | None = Field(None, ge=0)
-    """These four are the branch's own, where they are not the run's."""
+    batch_size: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    warm_up: float | None = Field(None, gt=0, lt=1)
+    crop_seconds: tuple[float, float] | None = None
+    """These are the branch's own, where they are not the run's."""
     teacher_share: float = Field(0.0, ge=0, le=1)
     """How much of each target is the probability that the branches before this one give together (Hinton 2015).
 
@@ -27,8 +35,7 @@ class TrainedBranch(Branch):
 
     def own_settings(self) -> dict[str, object]:
         """What it overrides in the run's configuration."""
-        names = {"epochs", "stop_after", "weight_decay", "mix_up"}
-        return self.model_dump(include=names, exclude_none=True)
+        return self.model_dump(include=_OWN_SETTINGS, exclude_none=True)
 
 
 class TrainingConfig(BaseModel):

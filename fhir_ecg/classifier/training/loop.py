@@ -21,6 +21,7 @@ from tqdm import tqdm
 from fhir_ecg.classifier.committee import CommitteeNetwork, build_branch
 from fhir_ecg.classifier.network import EcgNetwork
 from fhir_ecg.classifier.preprocessing import SAMPLES, SAMPLING_RATE
+from fhir_ecg.classifier.state_space import StateSpace
 from fhir_ecg.classifier.training.config import TrainingConfig
 from fhir_ecg.classifier.training.metrics import macro_auc, reference_f_max
 from fhir_ecg.classifier.training.ptbxl import PtbXl
@@ -28,6 +29,9 @@ from fhir_ecg.classifier.training.ptbxl import PtbXl
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 TRAINING_LOGITS = "training-logits.npz"
+
+_DYNAMICS_RATE = 0.3
+"""How fast filters of state-space layers learn, by the other parameters' rate."""
 
 
 @dataclass
@@ -56,19 +60,33 @@ def start(config: TrainingConfig, network: nn.Module, records: int) -> Run:
     """Begin a run at epoch 0."""
     average = get_ema_multi_avg_fn(config.average_decay)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=False)
-    # Decay draws weights to 0; offsets and the scales of norms have no reason to be drawn there.
-    groups = [
-        {"params": [p for p in network.parameters() if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = _parameter_groups(network, config)
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
-        config.learning_rate,
+        [group["lr"] for group in groups],
         total_steps=config.epochs * (records // config.batch_size),
         pct_start=config.warm_up,
     )
     return Run(network, averaged, optimizer, schedule)
+
+
+def _parameter_groups(network: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Decay draws weights to 0; offsets, the scales of norms and filters that are learnt as such must not be drawn."""
+    dynamics = {
+        parameter
+        for module in network.modules()
+        if isinstance(module, StateSpace)
+        for parameter in (getattr(module, name) for name in StateSpace.DYNAMICS)
+    }
+    others = [parameter for parameter in network.parameters() if parameter not in dynamics]
+    rate, slow = config.learning_rate, config.learning_rate * _DYNAMICS_RATE
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in others if p.ndim > 1], "weight_decay": config.weight_decay, "lr": rate},
+        {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0, "lr": rate},
+        {"params": [p for p in network.parameters() if p in dynamics], "weight_decay": 0.0, "lr": slow},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def train(

@@ -29,6 +29,7 @@ COMMITTEE = Structure(
         Branch(kind="rhythm", widths=(8, 12)),
         Branch(kind="morphology", widths=(8, 12, 16)),
         Branch(kind="global", widths=(8, 8, 8, 12), kernel=15),
+        Branch(kind="state-space", widths=(8, 12), layers=2),
     ),
     71,
 )
@@ -47,7 +48,7 @@ def trained(structure: Structure) -> Tensors:
             nn.init.normal_(module.bias)
     for _ in range(3):
         network.train()(torch.randn(8, 12, 1000))
-    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return {name: tensor.numpy() for name, tensor in network.eval().state_dict().items()}
 
 
 @pytest.fixture(scope="module")

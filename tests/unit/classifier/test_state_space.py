@@ -1,0 +1,125 @@
+"""State-space layers filter as their parameters say, and a branch of them reads a record window by window."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from fhir_ecg.classifier.branch import Branch
+from fhir_ecg.classifier.state_space import StateSpace, StateSpaceBranch, toeplitz
+from fhir_ecg.classifier.toeplitz import matrices_of_taps
+
+BRANCH = Branch(kind="state-space", widths=(8, 12), layers=2, window_seconds=2.5, window_hop=0.5)
+
+
+@pytest.fixture
+def filters() -> StateSpace:
+    torch.manual_seed(1)
+    return StateSpace(5, 40)
+
+
+@pytest.fixture
+def branch() -> StateSpaceBranch:
+    torch.manual_seed(2)
+    return StateSpaceBranch(BRANCH, 71)
+
+
+def test_filters_are_those_of_the_discretised_state_space(filters: StateSpace) -> None:
+    with torch.no_grad():
+        taps = filters.double().responses(40).numpy()
+        through, log_step, log_decay, frequency, cosines, sines = (
+            getattr(filters, name).numpy()
+            for name in ("through", "log_step", "log_decay", "frequency", "cosines", "sines")
+        )
+
+    # x' = A x + B u, y = 2 Re(C x) + D u with B = 1, stepped as a zero-order hold holds u (Gu 2022, section 3).
+    step = np.exp(log_step)[..., None]
+    dynamics = -np.exp(log_decay) + 1j * frequency
+    advance = np.exp(step * dynamics)
+    taken = (advance - 1) / dynamics
+    answers = np.zeros((2, 5, 40))
+    state = taken.copy()
+    for time in range(40):
+        answers[..., time] = 2 * ((cosines + 1j * sines) * state).real.sum(axis=-1)
+        state *= advance
+    past, future = answers
+    np.testing.assert_allclose(taps[:, 40:], past[:, 1:], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(taps[:, :39], future[:, :0:-1], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(taps[:, 39], past[:, 0] + future[:, 0] + through, rtol=1e-9)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_each_channel_is_filtered_by_its_own_taps(filters: StateSpace, training: bool) -> None:
+    filters.train(training)
+    signal = torch.randn(3, 40, 5)
+
+    with torch.no_grad():
+        filtered, taps = filters(signal).numpy(), filters.responses(40).numpy()
+
+    for record in range(3):
+        for channel in range(5):
+            wanted = np.convolve(signal[record, :, channel].numpy(), taps[channel])[39:79]
+            np.testing.assert_allclose(filtered[record, :, channel], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_crop_of_any_length_is_filtered_in_training(filters: StateSpace) -> None:
+    signal = torch.randn(2, 25, 5)
+
+    filtered = filters(signal)
+
+    padded = torch.cat([signal, torch.zeros(2, 15, 5)], dim=1)
+    torch.testing.assert_close(filtered, filters(padded)[:, :25], rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_filters_follow_parameters_that_changed_meanwhile(filters: StateSpace) -> None:
+    signal = torch.randn(1, 40, 5)
+    before = filters.eval()(signal)
+    with torch.no_grad():
+        filters.cosines += 1
+        filters.taps.zero_()
+
+    after = filters.eval()(signal)
+
+    torch.testing.assert_close(after, filters.train()(signal))
+    assert (after - before).abs().max() > 0.1
+
+
+def test_matrices_are_the_same_with_and_without_torch() -> None:
+    taps = torch.randn(3, 2 * 7 - 1)
+
+    laid_out = matrices_of_taps({"branches.0.taps": taps.numpy(), "branches.0.weight": np.zeros(1)})
+
+    assert list(laid_out) == ["branches.0.matrices"]
+    np.testing.assert_array_equal(laid_out["branches.0.matrices"], toeplitz(taps).numpy())
+
+
+def test_a_record_is_read_in_windows(branch: StateSpaceBranch) -> None:
+    leads = torch.randn(2, 12, 1000)
+    branch.eval()
+    starts = (0, 125, 250, 375, 500, 625, 750)
+
+    with torch.no_grad():
+        whole = branch(leads)
+        # A window four times over, with those between them, is read as that window where hops are whole windows.
+        unlapped = StateSpaceBranch(BRANCH.model_copy(update={"window_hop": 1.0}), 71)
+        unlapped.load_state_dict(branch.state_dict())
+        parts = [unlapped.eval()(leads[:, :, start : start + 250].repeat(1, 1, 4)) for start in starts]
+
+    torch.testing.assert_close(whole, torch.stack(parts).mean(dim=0))
+
+
+def test_every_lead_and_moment_counts(branch: StateSpaceBranch) -> None:
+    leads = torch.randn(1, 12, 1000, requires_grad=True)
+
+    branch.eval()(leads).sum().backward()
+
+    assert leads.grad is not None
+    assert leads.grad.abs().sum(dim=2).min() > 0
+    assert (leads.grad.abs().sum(dim=1) > 0).float().mean() > 0.99
+
+
+def test_only_a_state_space_branch_can_do_with_one_width() -> None:
+    assert Branch(kind="state-space", widths=(16,)).widths == (16,)
+    for kind in ("rhythm", "morphology", "global"):
+        with pytest.raises(ValidationError, match="at least 2 widths"):
+            Branch(kind=kind, widths=(16,))
