@@ -4,6 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+OF_STATE_SPACE = frozenset({"layers", "layer_dropout", "window_seconds", "window_hop"})
+"""Settings of state-space branches alone."""
+
 Width = Annotated[int, Field(ge=8, le=1024, multiple_of=4)]
 
 
@@ -28,7 +31,12 @@ class Branch(BaseModel):
     """These four are of state-space branches alone, the last of whose widths is that of the layers."""
 
     @model_validator(mode="after")
-    def _has_widths_enough(self) -> Self:
-        if self.kind != "state-space" and len(self.widths) < 2:
+    def _settings_fit_the_kind(self) -> Self:
+        if self.kind == "state-space":
+            return self
+        if len(self.widths) < 2:
             raise ValueError(f"a {self.kind} branch needs at least 2 widths")
+        defaults = type(self).model_fields
+        if others := [name for name in sorted(OF_STATE_SPACE) if getattr(self, name) != defaults[name].default]:
+            raise ValueError(f"{', '.join(others)}: a state-space branch has this, a {self.kind} branch does not")
         return self

@@ -77,6 +77,8 @@ def _branch(branch: Row) -> str:
         widths = _list(branch["widths"])
         stopped = f", stopped after {branch['stop_after']}" if branch.get("stop_after") else ""
         made_of = f" of widths {widths} and kernel {branch['kernel']}, {_value(branch['epochs'])} epochs{stopped}"
+        if "layers" in branch:
+            made_of += f", {branch['layers']} layers, read in windows of {branch['window_seconds']:g} s"
         if branch.get("teacher_share"):
             made_of += f", targets {100 * branch['teacher_share']:g} % from branches trained before it"
     return f"{branch['kind']}{made_of} ({branch['parameters']:,})"

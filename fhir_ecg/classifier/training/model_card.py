@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from fhir_ecg.classifier.architecture import build_network
+from fhir_ecg.classifier.branch import OF_STATE_SPACE, Branch
 from fhir_ecg.classifier.preprocessing import BAND_HZ, SAMPLES, SAMPLING_RATE
 from fhir_ecg.classifier.training.calibration import FEWEST_POSITIVES
 from fhir_ecg.classifier.weights import Manifest
@@ -73,7 +74,7 @@ def _architecture(manifest: Manifest) -> dict[str, Any]:
     if manifest.architecture == "committee":
         parts = network.get_submodule("branches").children()
         branches = [
-            branch.model_dump(mode="json") | schedule | {"parameters": _parameters(part)}
+            branch.model_dump(mode="json", exclude=_not_of(branch)) | schedule | {"parameters": _parameters(part)}
             for branch, schedule, part in zip(manifest.branches, _schedules(manifest), parts, strict=True)
         ]
     else:
@@ -84,6 +85,10 @@ def _architecture(manifest: Manifest) -> dict[str, Any]:
         "parameters": _parameters(network),
         "branches": branches,
     }
+
+
+def _not_of(branch: Branch) -> set[str]:
+    return set() if branch.kind == "state-space" else set(OF_STATE_SPACE)
 
 
 def _schedules(manifest: Manifest) -> list[dict[str, Any]]:

@@ -214,7 +214,11 @@ def test_the_card_says_what_it_is_of(card: dict[str, Any], tiny: Path) -> None:
 
 
 def test_a_committees_branches_are_named_with_their_epochs() -> None:
-    branches = (Branch(kind="rhythm", widths=(8, 8)), Branch(kind="global", widths=(8, 8, 8), kernel=5))
+    branches = (
+        Branch(kind="rhythm", widths=(8, 8)),
+        Branch(kind="global", widths=(8, 8, 8), kernel=5),
+        Branch(kind="state-space", widths=(8,), layers=2),
+    )
     manifest = Manifest(
         name="committee",
         version="0",
@@ -223,14 +227,18 @@ def test_a_committees_branches_are_named_with_their_epochs() -> None:
         preprocessing="band-pass, global scale",
         labels=LABELS,
         decisions={code: Decision() for code in LABELS},
-        training=FOLDS | {"epochs": 30, "branches": [{"epochs": None}, {"epochs": 12, "teacher_share": 0.5}]},
+        training=FOLDS | {"epochs": 30, "branches": [{"epochs": None}, {"epochs": 12, "teacher_share": 0.5}, {}]},
         metrics={},
     )
 
     described = _architecture(manifest)
 
-    assert [(b["kind"], b["epochs"]) for b in described["branches"]] == [("rhythm", 30), ("global", 12)]
-    assert [b.get("teacher_share") for b in described["branches"]] == [None, 0.5]
+    assert [(b["kind"], b["epochs"]) for b in described["branches"]] == [
+        ("rhythm", 30), ("global", 12), ("state-space", 30)
+    ]  # fmt: skip
+    assert [b.get("teacher_share") for b in described["branches"]] == [None, 0.5, None]
+    assert [b.get("layers") for b in described["branches"]] == [None, None, 2]
+    assert "30 epochs, 2 layers, read in windows of 2.5 s" in _branch(described["branches"][2])
     assert "12 epochs, targets 50 % from branches trained before it" in _branch(described["branches"][1])
     assert sum(branch["parameters"] for branch in described["branches"]) == described["parameters"]
 

@@ -1,13 +1,21 @@
 """State-space layers filter as their parameters say, and a branch of them reads a record window by window."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
 from fhir_ecg.classifier.branch import Branch
+from fhir_ecg.classifier.committee import build_branch
 from fhir_ecg.classifier.state_space import StateSpace, StateSpaceBranch, toeplitz
 from fhir_ecg.classifier.toeplitz import matrices_of_taps
+from fhir_ecg.classifier.training.config import TrainingConfig
+from fhir_ecg.classifier.training.loop import predict_logits, start, train
+from fhir_ecg.classifier.training.metrics import macro_auc
+from fhir_ecg.classifier.training.ptbxl import PtbXl
 
 BRANCH = Branch(kind="state-space", widths=(8, 12), layers=2, window_seconds=2.5, window_hop=0.5)
 
@@ -123,3 +131,70 @@ def test_only_a_state_space_branch_can_do_with_one_width() -> None:
     for kind in ("rhythm", "morphology", "global"):
         with pytest.raises(ValidationError, match="at least 2 widths"):
             Branch(kind=kind, widths=(16,))
+
+
+def test_a_setting_of_state_space_branches_is_refused_elsewhere() -> None:
+    with pytest.raises(ValidationError, match="window_hop: a state-space branch has this, a rhythm branch does not"):
+        Branch(kind="rhythm", widths=(16, 16), window_hop=0.5)
+
+
+@pytest.fixture
+def records() -> PtbXl:
+    generator = np.random.default_rng(1)
+    leads = generator.normal(size=(16, 12, 1000)).astype(np.float32)
+    return PtbXl(list(range(16)), leads, (generator.random((16, 71)) < 0.3).astype(np.float32))
+
+
+TRAINED = TrainingConfig.model_validate({
+    "branches": [
+        {"kind": "rhythm", "widths": (8, 8), "kernel": 3},
+        BRANCH.model_dump() | {
+            "widths": (12,), "epochs": 3, "batch_size": 4, "learning_rate": 0.01, "crop_seconds": (2.5, 2.5), "seed": 2
+        },
+    ],
+    "epochs": 1,
+    "batch_size": 8,
+})  # fmt: skip
+
+
+def test_it_is_trained_beside_other_branches_and_frozen_with_what_it_learnt(records: PtbXl, tmp_path: Path) -> None:
+    committee = train(TRAINED, tmp_path, records, records)
+
+    own = [json.loads(line) for line in (tmp_path / "2-state-space" / "log.jsonl").read_text().splitlines()]
+    learnt = committee.get_submodule("branches.1")
+    assert [line["epoch"] for line in own] == [1, 2, 3]
+    # Validated in each epoch, and without batch statistics: the last taps are those of the last parameters.
+    for layer in learnt.get_submodule("layers"):
+        torch.testing.assert_close(layer.filters.taps, layer.filters.responses(layer.filters.steps))
+    assert macro_auc(records.labels, predict_logits(learnt, records.leads)) == pytest.approx(
+        own[-1]["macro_auc"], abs=1e-4
+    )
+
+
+def test_a_run_that_is_taken_up_ends_with_the_same_weights(records: PtbXl, tmp_path: Path) -> None:
+    whole = train(TRAINED, tmp_path / "whole", records, records).state_dict()
+    cut = TRAINED.model_copy(
+        update={"branches": (TRAINED.branches[0], TRAINED.branches[1].model_copy(update={"stop_after": 1}))}
+    )
+    train(cut, tmp_path / "cut", records, records)
+
+    resumed = train(TRAINED, tmp_path / "cut", records, records).state_dict()
+
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_filters_learn_slowly_and_do_not_decay() -> None:
+    own = TRAINED.model_copy(update=TRAINED.branches[1].own_settings())
+    network = build_branch(TRAINED.branches[1])
+    groups = {
+        id(parameter): (group["max_lr"], group["weight_decay"])
+        for group in start(own, network, 16).optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+    named = {name: groups[id(parameter)] for name, parameter in network.named_parameters()}
+    assert len(named) == len(groups)
+    for name in StateSpace.DYNAMICS:
+        assert named[f"layers.0.filters.{name}"] == (pytest.approx(0.003), 0)
+    assert named["layers.0.mix.weight"] == (0.01, own.weight_decay)
+    assert named["layers.0.norm.weight"] == (0.01, 0)
