@@ -96,7 +96,8 @@ def demo() -> None:
 def classify(files: Sequence[Path]) -> None:
     """Read ECGs without a server; one DiagnosticReport as JSON on a line for each.
 
-    FILES are Observations or Bundles as JSON, or WFDB records (with or without .hea).
+    FILES are Observations or Bundles (those that a search gives, too) as JSON or XML, or WFDB records (with or without
+    .hea). What cannot be read is refused by itself; the others are read.
     """
     from fhir_ecg.commands.classify import classify_files
 

@@ -25,16 +25,6 @@ class EcgEntries:
     problems: list[Problem] = field(default_factory=list)
 
 
-def ecgs_of_bundle(bundle: dict[str, Any], form: Form, types: tuple[str, ...]) -> list[EcgEntries]:
-    """Find the ECGs of a Bundle of one of the types.
-
-    Raises:
-        MalformedError: It is no such Bundle, or has no entry.
-    """
-    entries = bundle_entries(bundle, types)
-    return ecgs_of_entries(entries, range(len(entries)), form)
-
-
 def ecgs_of_entries(entries: Sequence[Any], places: Iterable[int], form: Form) -> list[EcgEntries]:
     """Find the ECGs among the entries of a Bundle at some places."""
     found: list[EcgEntries] = []

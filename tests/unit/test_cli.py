@@ -51,6 +51,47 @@ def test_classify_takes_every_ecg_of_a_bundle(tmp_path: Path, examples: dict[str
     assert ["SBRAD" in findings[0], "STACH" in findings[1]] == [True, True]
 
 
+def test_classify_takes_what_a_search_found_and_names_what_is_no_ecg(
+    tmp_path: Path, examples: dict[str, bytes]
+) -> None:
+    found: list[dict[str, object]] = [json.loads(examples[name]) for name in ("sinus-bradycardia", "sinus-tachycardia")]
+    rate = {"resourceType": "Observation", "status": "final", "code": {"text": "heart rate"}}
+    rate |= {"valueQuantity": {"value": 71, "unit": "/min"}}
+    patient = {"resourceType": "Patient", "id": "example-2"}
+    entries = [
+        {"resource": resource, "search": {"mode": mode}}
+        for resource, mode in zip(
+            [found[0], rate, found[1], patient], ["match", "match", "match", "include"], strict=True
+        )
+    ]
+    bundle = tmp_path / "searchset.json"
+    bundle.write_text(json.dumps({"resourceType": "Bundle", "type": "searchset", "total": 3, "entry": entries}))
+
+    status, printed, said = run("classify", str(bundle))
+
+    reports = [json.loads(line) for line in printed.splitlines()]
+    assert status == 1, "the heart rate is no ECG, and may have been meant to be one"
+    assert [report["resourceType"] for report in reports] == [
+        "DiagnosticReport",
+        "OperationOutcome",
+        "DiagnosticReport",
+    ]
+    assert reports[1]["issue"][0]["expression"] == ["Bundle.entry[1].resource.component"]
+    assert "Bundle.entry[3].resource is a Patient, which holds no ECG: left out" in said
+    assert "example-2" not in said
+
+
+def test_a_bundle_without_observations_is_refused(tmp_path: Path) -> None:
+    bundle = tmp_path / "patients.json"
+    patients = [{"resource": {"resourceType": "Patient"}}]
+    bundle.write_text(json.dumps({"resourceType": "Bundle", "type": "searchset", "entry": patients}))
+
+    status, printed, _ = run("classify", str(bundle))
+
+    assert status == 1
+    assert json.loads(printed)["issue"][0]["diagnostics"] == "No entry of the Bundle is an Observation."
+
+
 def test_a_refusal_is_an_operation_outcome_and_the_others_are_read(tmp_path: Path, observation: Path) -> None:
     refused = tmp_path / "refused.json"
     refused.write_text('{"resourceType": "Observation", "status": "final", "code": {"text": "ECG"}}')

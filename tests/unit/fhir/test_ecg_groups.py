@@ -9,7 +9,7 @@ from sent_ecg import observation
 
 from fhir_ecg.ecg.leads import CHEST_LEADS, TWELVE_LEADS, Lead
 from fhir_ecg.fhir.document import Form
-from fhir_ecg.fhir.ecg_bundle import EcgEntries, ecgs_of_bundle
+from fhir_ecg.fhir.ecg_bundle import EcgEntries, bundle_entries, ecgs_of_entries
 from fhir_ecg.fhir.ecg_observation import read_joined
 from fhir_ecg.fhir.lead_coding import MDC
 from fhir_ecg.fhir.outcome import RefusedError
@@ -63,7 +63,8 @@ def bundle(*observations: Document, base: str = "urn:uuid:") -> Document:
 
 
 def found(document: Document) -> list[EcgEntries]:
-    return ecgs_of_bundle(json.loads(json.dumps(document)), Form(), ("transaction",))
+    entries = bundle_entries(json.loads(json.dumps(document)), ("transaction",))
+    return ecgs_of_entries(entries, range(len(entries)), Form())
 
 
 def answer(ecg: EcgEntries) -> list[tuple[str, str | None]] | int:
