@@ -11,7 +11,8 @@ from fhir_ecg.classifier.weights import WeightsError
 from fhir_ecg.ecg.recording import Recording
 from fhir_ecg.ecg.wfdb_record import UnreadableRecordError, read_wfdb
 from fhir_ecg.fhir.document import Form, check_release, read_document
-from fhir_ecg.fhir.ecg_bundle import EcgEntries, bundle_entries, ecgs_of_entries, entry_root
+from fhir_ecg.fhir.ecg_bundle import EcgEntries, bundle_entries, ecgs_of_entries
+from fhir_ecg.fhir.ecg_groups import entry_root
 from fhir_ecg.fhir.ecg_observation import Sent, ecg_observation, read_joined
 from fhir_ecg.fhir.outcome import Problem, RefusedError, UnprocessableError, operation_outcome
 from fhir_ecg.fhir.parsing import serialise

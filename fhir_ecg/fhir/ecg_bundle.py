@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_ecg.fhir.document import Form, check_release
-from fhir_ecg.fhir.ecg_groups import BundledObservation, Group, group_observations
+from fhir_ecg.fhir.ecg_groups import BundledObservation, Group, entry_root, group_observations
 from fhir_ecg.fhir.ecg_observation import Sent
 from fhir_ecg.fhir.json_form import form_faults
 from fhir_ecg.fhir.outcome import MalformedError, Problem, RefusedError
@@ -106,11 +106,6 @@ def in_entry(problem: Problem, index: int) -> Problem:
     """Say where in the Bundle a problem of an entry's Observation or DiagnosticReport is."""
     rest = (problem.expression or "").removeprefix("Observation").removeprefix("DiagnosticReport")
     return Problem(problem.code, problem.diagnostics, entry_root(index) + rest, problem.severity)
-
-
-def entry_root(index: int) -> str:
-    """Give the FHIRPath of an entry's resource."""
-    return f"Bundle.entry[{index}].resource"
 
 
 def _stranger_problems(group: Group) -> list[Problem]:

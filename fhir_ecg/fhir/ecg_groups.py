@@ -25,6 +25,11 @@ _RESTFUL = re.compile(r"(https?://.+/)Observation/[^/]+")
 _OBSERVATION = re.compile(r"(?:.*/)?Observation/[^/]+|urn:uuid:.+|urn:oid:.+")
 
 
+def entry_root(index: int) -> str:
+    """Give the FHIRPath of an entry's resource."""
+    return f"Bundle.entry[{index}].resource"
+
+
 @dataclass(frozen=True)
 class BundledObservation:
     """An Observation of a Bundle."""
@@ -37,7 +42,7 @@ class BundledObservation:
     @property
     def root(self) -> str:
         """Its FHIRPath."""
-        return f"Bundle.entry[{self.place}].resource"
+        return entry_root(self.place)
 
     @cached_property
     def named(self) -> frozenset[AnyLead]:

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from fhir_ecg.fhir.bundle_requests import BundleRequests, EntryRequest, requests_of_bundle
 from fhir_ecg.fhir.document import Form, check_r4_resource, check_release, read_document
-from fhir_ecg.fhir.ecg_bundle import EcgEntries, entry_root, in_entry
+from fhir_ecg.fhir.ecg_bundle import EcgEntries, in_entry
+from fhir_ecg.fhir.ecg_groups import entry_root
 from fhir_ecg.fhir.ecg_observation import read_joined
 from fhir_ecg.fhir.outcome import Problem, RefusedError, UnprocessableError
 from fhir_ecg.fhir.plausibility import check_plausibility
