@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fhir_ecg.classifier.preprocessing import SAMPLES
-from fhir_ecg.classifier.toeplitz import matrices_of_taps
+from fhir_ecg.classifier.toeplitz import matrices_for_taps
 from fhir_ecg.classifier.weights import WeightsError
 from fhir_ecg.ecg.leads import TWELVE_LEADS
 
@@ -39,11 +39,10 @@ class OnnxNetwork:
     def __init__(self, graph: bytes, tensors: Mapping[str, NDArray[Any]], statements: int) -> None:
         # What is not of this type are counters of the training's batches. The session borrows the memory of the others,
         # which must lie in C order, and has its own copy once it is made: until then `used` keeps it.
-        # The graph names no parameters from which filters were made.
         used = {
             name: np.asarray(array, order="C")
-            for name, array in {**tensors, **matrices_of_taps(tensors)}.items()
-            if array.dtype == np.float32 and name.encode() in graph
+            for name, array in matrices_for_taps(tensors).items()
+            if array.dtype == np.float32
         }
         try:
             options = _options()

@@ -115,6 +115,6 @@ def _training_curves(run_dir: Path, logs: list[Path]) -> "Figure":
         lower.plot(validated, [lines[epoch]["macro_auc"] for epoch in validated], marker=".", label=part)
     upper.set_ylabel("training loss")
     lower.set(xlabel="epoch", ylabel="macro AUC, validation folds")
-    if len(logs) > 1:
+    if logs[0].parent != run_dir:
         upper.legend(frameon=False)
     return figure

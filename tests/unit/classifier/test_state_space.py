@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.committee import build_branch
 from fhir_ecg.classifier.state_space import StateSpace, StateSpaceBranch, toeplitz
-from fhir_ecg.classifier.toeplitz import matrices_of_taps
+from fhir_ecg.classifier.toeplitz import matrices_for_taps
 from fhir_ecg.classifier.training.config import TrainingConfig
 from fhir_ecg.classifier.training.loop import predict_logits, start, train
 from fhir_ecg.classifier.training.metrics import macro_auc
@@ -95,9 +95,10 @@ def test_frozen_filters_follow_parameters_that_changed_meanwhile(filters: StateS
 def test_matrices_are_the_same_with_and_without_torch() -> None:
     taps = torch.randn(3, 2 * 7 - 1)
 
-    laid_out = matrices_of_taps({"branches.0.taps": taps.numpy(), "branches.0.weight": np.zeros(1)})
+    named = {"branches.0.taps": taps, "branches.0.sines": taps[:1], "branches.01.sines": taps[:2]}
+    laid_out = matrices_for_taps({name: tensor.numpy() for name, tensor in named.items()})
 
-    assert list(laid_out) == ["branches.0.matrices"]
+    assert list(laid_out) == ["branches.01.sines", "branches.0.matrices"]
     np.testing.assert_array_equal(laid_out["branches.0.matrices"], toeplitz(taps).numpy())
 
 
