@@ -133,8 +133,8 @@ class StateSpaceLayer(nn.Module):
 class StateSpaceBranch(nn.Module):
     """Convolutions that halve time, then state-space layers: (batch, 12, t) -> (batch, statements).
 
-    In training it reads a crop as it comes. Frozen, it reads whole records of 1000 samples in windows that overlap by
-    half, and answers with the mean of their logits.
+    In training it reads a crop as it comes. Frozen, it reads whole records of 1000 samples in windows, and answers with
+    the mean of their logits.
     """
 
     def __init__(self, branch: Branch, statements: int) -> None:
@@ -142,8 +142,8 @@ class StateSpaceBranch(nn.Module):
         widths = branch.widths
         kernel, padding = branch.kernel, branch.kernel // 2
         self.stem = nn.Sequential()
-        for inputs, outputs in pairwise((LEADS, *widths)):
-            if inputs != LEADS:
+        for place, (inputs, outputs) in enumerate(pairwise((LEADS, *widths))):
+            if place > 0:
                 self.stem.append(nn.BatchNorm1d(inputs))
                 self.stem.append(nn.ReLU())
             self.stem.append(nn.Conv1d(inputs, outputs, kernel, 2, padding))
