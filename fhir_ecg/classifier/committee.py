@@ -3,8 +3,9 @@
 Rhythm: a 1-D residual network with squeeze-and-excitation (Hu 2018) and self-attention over time (Vaswani 2017).
 Morphology: a 2-D network whose first kernels look along time within each lead and are shared by the leads, before
 the leads are mixed. Global: as morphology, with kernels that span more than a beat after the mixing. State-space:
-filters as long as a window, learnt as oscillations (`fhir_ecg.classifier.state_space`). Averaging
-branches that were trained by themselves gains as an ensemble does, at the cost of one network.
+filters as long as a window, learnt as oscillations (`fhir_ecg.classifier.state_space`).
+
+Averaging branches that were trained by themselves gains as an ensemble does, at the cost of one network.
 """
 
 from collections.abc import Sequence

@@ -96,7 +96,7 @@ def _sent(path: Path) -> list[EcgEntries]:
     entries = bundle_entries(document, _BUNDLE_TYPES)
     others = {place: kind for place, entry in enumerate(entries) if (kind := _kind(entry)) not in {None, "Observation"}}
     for place, kind in others.items():
-        click.echo(f"{path}: {entry_root(place)} is a {kind!s:.64}, which holds no ECG: left out", err=True)
+        click.echo(f"{path}: {entry_root(place)} is no Observation but {str(kind)[:64]!r}: left out", err=True)
     if len(others) == len(entries):
         raise UnprocessableError(Problem("required", "No entry of the Bundle is an Observation.", "Bundle.entry"))
     return ecgs_of_entries(entries, [place for place in range(len(entries)) if place not in others], form)

@@ -77,7 +77,7 @@ def test_classify_takes_what_a_search_found_and_names_what_is_no_ecg(
         "DiagnosticReport",
     ]
     assert reports[1]["issue"][0]["expression"] == ["Bundle.entry[1].resource.component"]
-    assert "Bundle.entry[3].resource is a Patient, which holds no ECG: left out" in said
+    assert "Bundle.entry[3].resource is no Observation but 'Patient': left out" in said
     assert "example-2" not in said
 
 
