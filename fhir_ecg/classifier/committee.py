@@ -9,13 +9,13 @@ Averaging branches that were trained by themselves gains as an ensemble does, at
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fhir_ecg.classifier.branch import Branch
+from fhir_ecg.classifier.lead_stem import LeadStem
 from fhir_ecg.classifier.network import LEADS, STATEMENTS
 from fhir_ecg.classifier.pooling import Head
 from fhir_ecg.classifier.state_space import StateSpaceBranch
@@ -103,22 +103,15 @@ class TimeBranch(nn.Module):
         return logits
 
 
-class LeadBranch(nn.Module):
+class LeadBranch(LeadStem):
     """Morphology and global: kernels shared by the leads, then the leads mixed: (batch, 12, t) -> (batch, statements).
 
     `widths` are those within each lead, twice or more, and last that of the mixed leads.
     """
 
     def __init__(self, branch: Branch, statements: int) -> None:
-        super().__init__()
         within, mixed = branch.widths[:-1], branch.widths[-1]
-        self.stem = nn.Conv2d(1, within[0], (1, 15), (1, 2), (0, 7), bias=False)
-        self.bn = nn.BatchNorm2d(within[0])
-        self.convs = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, (1, 7), padding=(0, 3), bias=False) for inputs, outputs in pairwise(within)
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(outputs) for outputs in within[1:])
-        self.mix = nn.Conv2d(within[-1], mixed, (LEADS, 1), bias=False)
+        super().__init__(within, mixed, pools=2, offset=False)
         self.mix_norm = nn.BatchNorm2d(mixed)
         self.blocks = nn.Sequential(
             ExcitedBlock(mixed, mixed, 1, branch.kernel), ExcitedBlock(mixed, mixed, 2, branch.kernel)
@@ -128,12 +121,7 @@ class LeadBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the branch's own logits."""
-        plane = functional.relu(self.bn(self.stem(x.unsqueeze(1))))
-        for index, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            if index < 2:
-                plane = functional.max_pool2d(plane, (1, 3), (1, 2), (0, 1))
-            plane = functional.relu(norm(conv(plane)))
-        mixed = functional.relu(self.mix_norm(self.mix(plane))).squeeze(2)
+        mixed = functional.relu(self.mix_norm(super().forward(x))).squeeze(2)
         logits: Tensor = self.head(self.attention(self.blocks(mixed)))
         return logits
 

@@ -26,7 +26,7 @@ from fhir_ecg.classifier.structure import Structure
 from fhir_ecg.classifier.weights import WeightsError
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
 LARGEST_DIFFERENCE = 1e-4
 """Of a probability, between torch and ONNX Runtime."""
@@ -73,6 +73,7 @@ def exported_graph(structure: Structure) -> bytes:
             module.lay_out()
     with _quiet():
         model = _export(network)
+    _drop_zero_offsets(model)
     _forget_where_it_was_made(model)
     for tensor in model.graph.initializer:
         tensor.ClearField("raw_data")
@@ -97,6 +98,38 @@ def _export(network: nn.Module) -> "ModelProto":
         raise RuntimeError("torch.onnx.export returns a program where dynamo is on")
     model: ModelProto = program.model_proto
     return model
+
+
+def _drop_zero_offsets(model: "ModelProto") -> None:
+    """Take the offsets away that the exporter computes for convolutions that have none.
+
+    They are zero, but beside them ONNX Runtime joins a convolution neither with the norm and the activation behind it
+    nor with its layout of channels in blocks.
+    """
+    nodes = model.graph.node
+    makers = {output: node for node in nodes for output in node.output}
+    for node in nodes:
+        if node.op_type == "Conv" and len(node.input) > 2 and _is_made_of_zeros(node.input[2], makers):
+            del node.input[2]
+    while unused := _unused(model):
+        for node in unused:
+            nodes.remove(node)
+
+
+def _is_made_of_zeros(name: str, makers: Mapping[str, "NodeProto"]) -> bool:
+    from onnx.numpy_helper import to_array
+
+    node = makers.get(name)
+    if node is None:
+        return False
+    if node.op_type in {"Expand", "CastLike"}:
+        return _is_made_of_zeros(node.input[0], makers)
+    return any(held.name == "value" and not to_array(held.t).any() for held in node.attribute)
+
+
+def _unused(model: "ModelProto") -> list["NodeProto"]:
+    wanted = {name for node in model.graph.node for name in node.input} | {out.name for out in model.graph.output}
+    return [node for node in model.graph.node if wanted.isdisjoint(node.output)]
 
 
 def _forget_where_it_was_made(model: "ModelProto") -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fhir_ecg.classifier.branch import Branch
+from fhir_ecg.classifier.lead_stem import LeadStem
 from fhir_ecg.classifier.network import LEADS
 from fhir_ecg.classifier.pooling import Head
 from fhir_ecg.classifier.preprocessing import SAMPLES, SAMPLING_RATE
@@ -113,21 +114,39 @@ class ChannelNorm(nn.LayerNorm):
         return centred * scale * self.weight + self.bias
 
 
+class ChannelDropout(nn.Dropout1d):
+    """Leave out whole channels of a record: (batch, t, channels) -> the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the dropout."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
 class StateSpaceLayer(nn.Module):
     """Filters in time, then a gated mixture of channels, and a shortcut: (batch, t, channels) -> the same."""
 
-    def __init__(self, channels: int, steps: int, dropout: float) -> None:
+    def __init__(self, channels: int, steps: int, dropout: nn.Module) -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
         self.filters = StateSpace(channels, steps)
         self.mix = nn.Linear(channels, 2 * channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
         filtered = self.dropout(functional.gelu(self.filters(self.norm(x))))
         mixed: Tensor = self.dropout(functional.glu(self.mix(filtered), dim=-1))
         return x + mixed
+
+
+def _all_leads_at_once(branch: Branch) -> nn.Sequential:
+    stem = nn.Sequential()
+    for place, (inputs, outputs) in enumerate(pairwise((LEADS, *branch.widths))):
+        if place > 0:
+            stem.append(nn.BatchNorm1d(inputs))
+            stem.append(nn.ReLU())
+        stem.append(nn.Conv1d(inputs, outputs, branch.kernel, 2, branch.kernel // 2))
+    return stem
 
 
 class StateSpaceBranch(nn.Module):
@@ -139,23 +158,24 @@ class StateSpaceBranch(nn.Module):
 
     def __init__(self, branch: Branch, statements: int) -> None:
         super().__init__()
-        widths = branch.widths
-        kernel, padding = branch.kernel, branch.kernel // 2
-        self.stem = nn.Sequential()
-        for place, (inputs, outputs) in enumerate(pairwise((LEADS, *widths))):
-            if place > 0:
-                self.stem.append(nn.BatchNorm1d(inputs))
-                self.stem.append(nn.ReLU())
-            self.stem.append(nn.Conv1d(inputs, outputs, kernel, 2, padding))
+        channels = branch.widths[-1]
+        self.stem: nn.Module
+        if branch.within_leads:
+            self.stem = nn.Sequential(LeadStem(branch.within_leads, channels, pools=1, offset=True), nn.Flatten(2))
+            halvings = min(len(branch.within_leads), 2)
+        else:
+            self.stem = _all_leads_at_once(branch)
+            halvings = len(branch.widths)
         self.window = round(branch.window_seconds * SAMPLING_RATE)
         steps = self.window
-        for _ in widths:
+        for _ in range(halvings):
             steps = (steps + 1) // 2
+        dropout = ChannelDropout if branch.drops_channels else nn.Dropout
         self.layers = nn.Sequential(
-            *(StateSpaceLayer(widths[-1], steps, branch.layer_dropout) for _ in range(branch.layers))
+            *(StateSpaceLayer(channels, steps, dropout(branch.layer_dropout)) for _ in range(branch.layers))
         )
-        self.norm = ChannelNorm(widths[-1])
-        self.head = Head(widths[-1], statements, branch.dropout)
+        self.norm = ChannelNorm(channels)
+        self.head = Head(channels, statements, branch.dropout)
         count = max(1, round((SAMPLES - self.window) / (self.window * branch.window_hop)) + 1)
         self.starts = [round(i * (SAMPLES - self.window) / max(1, count - 1)) for i in range(count)]
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.committee import build_branch
-from fhir_ecg.classifier.state_space import StateSpace, StateSpaceBranch, toeplitz
+from fhir_ecg.classifier.state_space import ChannelDropout, StateSpace, StateSpaceBranch, toeplitz
 from fhir_ecg.classifier.toeplitz import matrices_for_taps
 from fhir_ecg.classifier.training.config import TrainingConfig
 from fhir_ecg.classifier.training.loop import predict_logits, start, train
@@ -18,6 +18,7 @@ from fhir_ecg.classifier.training.metrics import macro_auc
 from fhir_ecg.classifier.training.ptbxl import PtbXl
 
 BRANCH = Branch(kind="state-space", widths=(8, 12), layers=2, window_seconds=2.5, window_hop=0.5)
+WITHIN_LEADS = BRANCH.model_copy(update={"widths": (12,), "within_leads": (8, 8, 8)})
 
 
 @pytest.fixture
@@ -26,10 +27,16 @@ def filters() -> StateSpace:
     return StateSpace(5, 40)
 
 
+@pytest.fixture(params=[BRANCH, WITHIN_LEADS], ids=["all leads at once", "within leads first"])
+def made_of(request: pytest.FixtureRequest) -> Branch:
+    assert isinstance(request.param, Branch)
+    return request.param
+
+
 @pytest.fixture
-def branch() -> StateSpaceBranch:
+def branch(made_of: Branch) -> StateSpaceBranch:
     torch.manual_seed(2)
-    return StateSpaceBranch(BRANCH, 71)
+    return StateSpaceBranch(made_of, 71)
 
 
 def test_filters_are_those_of_the_discretised_state_space(filters: StateSpace) -> None:
@@ -102,7 +109,7 @@ def test_matrices_are_the_same_with_and_without_torch() -> None:
     np.testing.assert_array_equal(laid_out["branches.0.matrices"], toeplitz(taps).numpy())
 
 
-def test_a_record_is_read_in_windows(branch: StateSpaceBranch) -> None:
+def test_a_record_is_read_in_windows(made_of: Branch, branch: StateSpaceBranch) -> None:
     leads = torch.randn(2, 12, 1000)
     branch.eval()
     starts = (0, 125, 250, 375, 500, 625, 750)
@@ -110,7 +117,7 @@ def test_a_record_is_read_in_windows(branch: StateSpaceBranch) -> None:
     with torch.no_grad():
         whole = branch(leads)
         # A window four times over, with those between them, is read as that window where hops are whole windows.
-        unlapped = StateSpaceBranch(BRANCH.model_copy(update={"window_hop": 1.0}), 71)
+        unlapped = StateSpaceBranch(made_of.model_copy(update={"window_hop": 1.0}), 71)
         unlapped.load_state_dict(branch.state_dict())
         parts = [unlapped.eval()(leads[:, :, start : start + 250].repeat(1, 1, 4)) for start in starts]
 
@@ -139,6 +146,39 @@ def test_a_setting_of_state_space_branches_is_refused_elsewhere() -> None:
         Branch(kind="rhythm", widths=(16, 16), window_hop=0.5)
 
 
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("seconds", [1.01, 2.5, 10])
+def test_filters_within_leads_are_as_long_as_what_the_stages_leave(stages: int, seconds: float) -> None:
+    made_of = WITHIN_LEADS.model_copy(update={"within_leads": (8,) * stages, "window_seconds": seconds})
+    read = StateSpaceBranch(made_of, 71).eval()
+
+    assert read(torch.randn(2, 12, 1000)).shape == (2, 71)
+
+
+def test_the_first_stage_of_all_leads_is_one_where_leads_are_looked_at_before() -> None:
+    with pytest.raises(ValidationError, match="has one width besides"):
+        Branch(kind="state-space", widths=(8, 12), within_leads=(8,))
+
+
+def test_whole_channels_are_left_out_of_a_record() -> None:
+    dropped = ChannelDropout(0.5)(torch.ones(4, 50, 32))
+
+    zero = dropped == 0
+    assert torch.equal(zero, zero[:, :1].expand_as(zero))
+    assert 0.2 < zero.float().mean() < 0.8
+    assert (zero[0] != zero[1]).any()
+    torch.testing.assert_close(dropped[~zero], torch.full_like(dropped[~zero], 2))
+
+
+@pytest.mark.parametrize("drops_channels", [True, False])
+def test_every_layer_leaves_out_as_it_is_set(drops_channels: bool) -> None:
+    network = build_branch(BRANCH.model_copy(update={"drops_channels": drops_channels, "layer_dropout": 0.3}))
+
+    kinds = [(type(layer.dropout), layer.dropout.p) for layer in network.get_submodule("layers").children()]
+
+    assert kinds == [(ChannelDropout if drops_channels else torch.nn.Dropout, 0.3)] * BRANCH.layers
+
+
 @pytest.fixture
 def records() -> PtbXl:
     generator = np.random.default_rng(1)
@@ -152,6 +192,7 @@ TRAINED = TrainingConfig.model_validate({
         BRANCH.model_dump() | {
             "widths": (12,), "epochs": 3, "batch_size": 4, "learning_rate": 0.01, "crop_seconds": (2.5, 2.5), "seed": 2
         },
+        WITHIN_LEADS.model_dump() | {"drops_channels": True, "crop_seconds": (2.5, 2.5), "seed": 3},
     ],
     "epochs": 1,
     "batch_size": 8,
