@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
+from fhir_ecg.classifier.calibration import Calibration
 from fhir_ecg.classifier.onnx_network import RUNTIME, OnnxNetwork
 from fhir_ecg.classifier.preprocessing import SAMPLING_RATE, preprocess
 from fhir_ecg.classifier.weights import Decision, Manifest, Weights, WeightsError, read_weights
@@ -29,6 +29,7 @@ class Classifier:
             )
         self._manifest = weights.manifest
         self._identity = weights.identity
+        self._calibration = Calibration(weights.manifest.labels, weights.manifest.decisions)
         self._network = OnnxNetwork(weights.graph, weights.tensors, len(weights.manifest.labels))
 
     @classmethod
@@ -56,11 +57,11 @@ class Classifier:
 
     def probabilities(self, leads: NDArray[np.float32]) -> NDArray[np.float64]:
         """Compute calibrated probabilities (records, statements) of preprocessed leads (records, 12, 1000)."""
-        logits = self.logits(leads)
-        decisions = [self.manifest.decisions[code] for code in self.manifest.labels]
-        slopes, intercepts = (np.array([getattr(d, name) for d in decisions]) for name in ("slope", "intercept"))
-        calibrated: NDArray[np.float64] = expit(slopes * logits + intercepts)
-        return calibrated
+        return self.calibrated(self.logits(leads))
+
+    def calibrated(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Compute the probabilities (records, statements) that logits stand for."""
+        return self._calibration.probabilities(logits)
 
     def network_input(self, recording: Recording) -> NDArray[np.float32]:
         """Compute the network's input (12, 1000) from the first 10 s.
@@ -84,17 +85,14 @@ class Classifier:
             ValueError: The recording is too short or has a gap.
         """
         leads = np.ascontiguousarray(self.network_input(recording), "<f4")
-        logits = self._network(leads[np.newaxis])[0].tolist()
-        manifest = self.manifest
-        scores = tuple(
-            _score(code, logit, manifest.decisions[code]) for code, logit in zip(manifest.labels, logits, strict=True)
-        )
+        logits = self._network(leads[np.newaxis]).astype(float)
+        scored = zip(self.manifest.labels, logits[0].tolist(), self.calibrated(logits)[0].tolist(), strict=True)
+        scores = tuple(_score(*score, self.manifest.decisions[score[0]]) for score in scored)
         scores = apply_rules(scores, {warning.code for warning in warnings})
         return Prediction(self.model, scores, sha256(leads.tobytes()).hexdigest(), RUNTIME)
 
 
-def _score(code: str, logit: float, decision: Decision) -> StatementScore:
-    probability = float(expit(decision.slope * logit + decision.intercept))
+def _score(code: str, logit: float, probability: float, decision: Decision) -> StatementScore:
     return StatementScore(
         code, logit, probability, decision.threshold, decision.ruled_out_below, assertable=decision.assertable
     )

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -39,6 +39,8 @@ class Decision(BaseModel):
 
     slope: float = Field(1.0, gt=0)
     intercept: float = 0.0
+    others: dict[str, FiniteFloat] = Field(default_factory=dict)
+    """What other statements' logits are multiplied by before they are added to this one's log-odds."""
     threshold: float = Field(0.5, ge=0, le=1)
     ruled_out_below: float | None = Field(None, ge=0, le=1)
     """Between this and the threshold the answer is indeterminate."""
@@ -81,6 +83,9 @@ class Manifest(BaseModel):
             raise ValueError(f"labels {unknown} are no statements of PTB-XL")
         if len(set(self.labels)) != len(self.labels) or set(self.labels) != set(self.decisions):
             raise ValueError("labels must differ, and each needs a decision")
+        for code, decision in self.decisions.items():
+            if strangers := sorted(decision.others.keys() - (set(self.labels) - {code})):
+                raise ValueError(f"{code} is calibrated by {strangers}: they are no other statements of this model")
         return self
 
 

@@ -62,7 +62,7 @@ def evaluate_model(
         _check_card_can_be_made(classifier)
     data = _load(ptbxl, folds)
     other = None if against is None else _read_probabilities(against, data.labels.shape[0], classifier.manifest)
-    measured = measure(classifier.manifest, data.labels, logits_of_changed(classifier, data.leads, AS_RECORDED))
+    measured = _measure(classifier, data, folds)
     total, statements = with_intervals(measured)
     answered = answers(measured)
     described: dict[str, Any] = {
@@ -83,6 +83,12 @@ def evaluate_model(
         )
         described["card"] = str(card / CARD)
     return orjson.dumps(described, option=orjson.OPT_INDENT_2).decode()
+
+
+def _measure(classifier: Classifier, data: PtbXl, folds: Sequence[int]) -> Measured:
+    calibrated_on = classifier.manifest.training.get("validation_folds", ())
+    logits = logits_of_changed(classifier, data.leads, AS_RECORDED)
+    return measure(classifier.manifest, data.labels, logits, fitted_here=bool(set(folds) & set(calibrated_on)))
 
 
 def _classifier(settings: Settings) -> Classifier:
@@ -129,9 +135,10 @@ def _read_probabilities(path: Path, records: int, manifest: Manifest) -> NDArray
 
 
 def _compare(measured: Measured, other: NDArray[np.float64]) -> dict[str, Any]:
-    compared = paired_difference(measured.labels, measured.logits, other)
+    scores, parts = measured.ranking
+    compared = paired_difference(measured.labels, scores, other, parts)
     return {
-        "macro_auc": rounded(macro_auc(measured.labels, other), FIGURE_DIGITS),
+        "macro_auc": rounded(macro_auc(measured.labels, other, parts), FIGURE_DIGITS),
         "difference": rounded(compared.difference, FIGURE_DIGITS),
         "difference_interval": rounded_interval(compared.interval, FIGURE_DIGITS),
         "share_above_0": compared.share_above_0,

@@ -5,19 +5,17 @@ from tomllib import TOMLDecodeError
 from typing import Any
 
 import click
-import numpy as np
 import orjson
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from scipy.special import expit
 
 from fhir_ecg import __version__
 from fhir_ecg.classifier.branch import Branch
 from fhir_ecg.classifier.export import inference_graph, require_exporter
 from fhir_ecg.classifier.training.calibration import fit_decisions
 from fhir_ecg.classifier.training.config import TrainingConfig
-from fhir_ecg.classifier.training.evaluation import figures
+from fhir_ecg.classifier.training.evaluation import measure, overall
 from fhir_ecg.classifier.training.loop import predict_logits, train
 from fhir_ecg.classifier.training.ptbxl import PtbXl, load_folds
 from fhir_ecg.classifier.weights import Manifest, WeightsError, write_weights
@@ -39,8 +37,6 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
     network = train(config, run_dir, training, validation, device)
     logits = predict_logits(network, validation.leads)
     decisions = fit_decisions(STATEMENT_CODES, validation.labels, logits)
-    slopes = np.array([decisions[code].slope for code in STATEMENT_CODES])
-    intercepts = np.array([decisions[code].intercept for code in STATEMENT_CODES])
     manifest = Manifest(
         name=config.name,
         version=__version__,
@@ -56,8 +52,10 @@ def train_model(ptbxl: Path, config_file: Path | None, run_dir: Path, threads: i
             "positives": dict(zip(STATEMENT_CODES, training.labels.sum(axis=0).astype(int).tolist(), strict=True)),
             **config.model_dump(),
         },
-        metrics=figures(validation.labels, expit(slopes * logits + intercepts), decisions, STATEMENT_CODES),
+        metrics={},
     )
+    metrics = overall(measure(manifest, validation.labels, logits, fitted_here=True))
+    manifest = manifest.model_copy(update={"metrics": metrics})
     target = run_dir / MODEL_FILE
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     _write(target, manifest, tensors)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fhir_ecg.classifier.training.metrics import macro_auc, mean_of_known
+from fhir_ecg.classifier.training.metrics import macro_auc, mean_of_known, parts_of
 
 DRAWS = 1000
 SEED = 1
@@ -38,10 +38,17 @@ class PairedDifference:
 
 
 def area_intervals(
-    labels: NDArray[np.floating], scores: NDArray[np.floating], draws: int = DRAWS, seed: int = SEED
+    labels: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    parts: NDArray[np.integer] | None = None,
+    draws: int = DRAWS,
+    seed: int = SEED,
 ) -> AreaIntervals:
-    """Find the percentile intervals; a statement that lost a class in a draw is left out of that draw's mean."""
-    areas = _drawn_areas(labels, scores, _draw(len(labels), draws, seed))
+    """Find the percentile intervals; a statement that lost a class in a draw is left out of that draw's mean.
+
+    Where parts (records,) are given, AUCs are those within parts.
+    """
+    areas = _drawn_areas(labels, scores, _draw(len(labels), draws, seed), parts)
     return AreaIntervals(_interval(mean_of_known(areas)), [_interval(column) for column in areas.T])
 
 
@@ -49,15 +56,18 @@ def paired_difference(
     labels: NDArray[np.floating],
     one: NDArray[np.floating],
     other: NDArray[np.floating],
+    parts: NDArray[np.integer] | None = None,
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> PairedDifference:
-    """Compare two models' scores of the same records: both are measured on the same draws."""
+    """Compare two models' scores of the same records, within parts if there are: both on the same draws."""
     times = _draw(len(labels), draws, seed)
-    drawn_one, drawn_other = (mean_of_known(_drawn_areas(labels, scores, times)) for scores in (one, other))
+    drawn_one, drawn_other = (mean_of_known(_drawn_areas(labels, scores, times, parts)) for scores in (one, other))
     differences = drawn_one - drawn_other
     return PairedDifference(
-        macro_auc(labels, one) - macro_auc(labels, other), _interval(differences), float(np.mean(differences > 0))
+        macro_auc(labels, one, parts) - macro_auc(labels, other, parts),
+        _interval(differences),
+        float(np.mean(differences > 0)),
     )
 
 
@@ -68,25 +78,33 @@ def _draw(records: int, draws: int, seed: int) -> NDArray[np.float64]:
 
 
 def _drawn_areas(
-    labels: NDArray[np.floating], scores: NDArray[np.floating], times: NDArray[np.float64]
+    labels: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    times: NDArray[np.float64],
+    parts: NDArray[np.integer] | None,
 ) -> NDArray[np.float64]:
     """Compute the AUC of each draw and statement: (draws, statements)."""
-    columns = zip(labels.T > 0, scores.T, strict=True)
-    return np.stack([_areas_of_statement(true, column, times) for true, column in columns], axis=1)
+    wins, pairs = np.zeros((2, times.shape[1], labels.shape[1]))
+    for within in parts_of(parts, len(labels)):
+        drawn = times[within]
+        for j, (true, column) in enumerate(zip(labels[within].T > 0, scores[within].T, strict=True)):
+            counted = _wins_and_pairs(true, column, drawn)
+            wins[:, j] += counted[0]
+            pairs[:, j] += counted[1]
+    result: NDArray[np.float64] = np.divide(wins, pairs, out=np.full(pairs.shape, np.nan), where=pairs > 0)
+    return result
 
 
-def _areas_of_statement(
+def _wins_and_pairs(
     true: NDArray[np.bool_], scores: NDArray[np.floating], times: NDArray[np.float64]
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     negatives = np.sort(scores[~true])
     beaten = np.zeros((len(negatives) + 1, times.shape[1]))
     np.cumsum(times[~true][np.argsort(scores[~true])], axis=0, out=beaten[1:])
     below, not_above = (np.searchsorted(negatives, scores[true], side) for side in ("left", "right"))
     drawn = times[true]
     wins = np.einsum("rd,rd->d", drawn, (beaten[below] + beaten[not_above]) / 2)
-    pairs = drawn.sum(axis=0) * beaten[-1]
-    result: NDArray[np.float64] = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
-    return result
+    return wins, drawn.sum(axis=0) * beaten[-1]
 
 
 def _interval(values: NDArray[np.float64]) -> Interval:

@@ -7,11 +7,18 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from fhir_ecg.classifier.calibration import Calibration
 from fhir_ecg.classifier.training.metrics import sample_f1
 from fhir_ecg.classifier.weights import Decision
 
 # As scikit-learn's C=1: with few positives the fit stays near the network's own probabilities.
 _PENALTY = 1.0
+
+# Others' logits are that much harder to be swayed by; chosen by cross-fitting (docs/decisions/0016).
+_OTHERS_PENALTY = 300.0
+# Statements with fewer positives say nothing of others.
+_FEWEST_TO_SAY = 20
+_WEIGHT_DIGITS = 6
 
 # Below so many positives a threshold of its own overfits; it is drawn to the common one.
 _FULL_WEIGHT_POSITIVES = 50
@@ -24,42 +31,77 @@ _MARGIN = 2.5
 _GRID = np.linspace(0.05, 0.95, 91)
 
 
-def fit_platt(labels: NDArray[np.floating], logits: NDArray[np.floating]) -> tuple[float, float]:
-    """Fit slope and intercept of one statement's logit by penalised likelihood (Platt 1999).
+@dataclass(frozen=True)
+class Scaling:
+    """How one statement's log-odds follow from its logit and from others'."""
 
-    The penalty draws the slope to 1 and the intercept to 0, where a statement has little evidence.
+    slope: float
+    intercept: float
+    weights: NDArray[np.float64]
+    """(others,)"""
+
+
+def fit_scaling(labels: NDArray[np.floating], logits: NDArray[np.floating], others: NDArray[np.floating]) -> Scaling:
+    """Fit one statement's calibration by penalised likelihood: Platt (1999), with other logits beside its own.
+
+    That is matrix scaling (Guo 2017), whose off-diagonal weights are held small (Kull 2019). The penalty draws the
+    slope to 1, and the intercept and the weights to 0, where a statement has little evidence.
+
+    Args:
+        labels: (records,)
+        logits: (records,)
+        others: (records, others); logits of other statements.
     """
+    mean, deviation = others.mean(axis=0), others.std(axis=0)
+    deviation[deviation == 0] = np.inf  # what never changes says nothing
+    standard = (others - mean) / deviation
+    penalties = np.concatenate([[_PENALTY, _PENALTY], np.full(others.shape[1], _OTHERS_PENALTY)])
 
-    def loss(point: NDArray[np.float64]) -> float:
-        margin = np.exp(point[0]) * logits + point[1]
+    def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        own = np.exp(point[0]) * logits
+        margin = own + point[1] + standard @ point[2:]
         likelihood = np.sum(np.logaddexp(0, margin) - labels * margin)
-        return float(likelihood + _PENALTY / 2 * (point @ point))
+        excess = expit(margin) - labels
+        gradient = np.concatenate([[excess @ own, excess.sum()], standard.T @ excess])
+        return float(likelihood + penalties @ point**2 / 2), gradient + penalties * point
 
-    log_slope, intercept = minimize(loss, np.zeros(2), method="L-BFGS-B").x
-    return float(np.exp(log_slope)), float(intercept)
+    log_slope, intercept, *scaled = minimize(loss, np.zeros(len(penalties)), jac=True, method="L-BFGS-B").x
+    weights = np.round(np.array(scaled) / deviation, _WEIGHT_DIGITS)
+    return Scaling(float(np.exp(log_slope)), float(intercept - weights @ mean), weights)
 
 
 def fit_decisions(
     codes: tuple[str, ...], labels: NDArray[np.floating], logits: NDArray[np.floating]
 ) -> dict[str, Decision]:
     """Fit every statement's calibration and threshold from (records, statements)."""
-    fits = [fit_platt(labels[:, j], logits[:, j]) for j in range(len(codes))]
-    slopes, intercepts = np.array(fits).T
-    probabilities = expit(slopes * logits + intercepts)
+    scaled = _scaled(codes, labels, logits)
+    probabilities = Calibration(codes, scaled).probabilities(logits)
     common = max(_GRID.tolist(), key=lambda threshold: sample_f1(labels, probabilities >= threshold))
     decisions = {}
     for j, code in enumerate(codes):
         threshold = _threshold(labels[:, j], probabilities[:, j], common)
         positives = int(labels[:, j].sum())
-        decisions[code] = Decision(
-            slope=slopes[j],
-            intercept=intercepts[j],
-            threshold=threshold,
-            ruled_out_below=_ruled_out_below(labels[:, j], probabilities[:, j], threshold),
-            evidence=positives,
-            assertable=positives >= FEWEST_POSITIVES,
+        ruled_out_below = _ruled_out_below(labels[:, j], probabilities[:, j], threshold)
+        decisions[code] = scaled[code].model_copy(
+            update={
+                "threshold": threshold,
+                "ruled_out_below": ruled_out_below,
+                "evidence": positives,
+                "assertable": positives >= FEWEST_POSITIVES,
+            }
         )
     return decisions
+
+
+def _scaled(codes: tuple[str, ...], labels: NDArray[np.floating], logits: NDArray[np.floating]) -> dict[str, Decision]:
+    saying = labels.sum(axis=0) >= _FEWEST_TO_SAY
+    scaled = {}
+    for j, code in enumerate(codes):
+        others = [k for k in np.flatnonzero(saying) if k != j]
+        fit = fit_scaling(labels[:, j], logits[:, j], logits[:, others])
+        weights = {codes[k]: weight for k, weight in zip(others, fit.weights.tolist(), strict=True) if weight}
+        scaled[code] = Decision(slope=fit.slope, intercept=fit.intercept, others=weights)
+    return scaled
 
 
 @dataclass(frozen=True)
@@ -68,6 +110,8 @@ class CrossFitted:
 
     probabilities: NDArray[np.float64]
     asserted: NDArray[np.bool_]
+    parts: NDArray[np.int64]
+    """(records,): which part a record is of; probabilities of different parts come from different fits."""
 
 
 def cross_fit(
@@ -80,11 +124,12 @@ def cross_fit(
     for part in range(parts):
         held = place == part
         decisions = fit_decisions(codes, labels[~held], logits[~held])
-        for j, code in enumerate(codes):
-            decision = decisions[code]
-            probabilities[held, j] = expit(decision.slope * logits[held, j] + decision.intercept)
-            asserted[held, j] = (probabilities[held, j] >= decision.threshold) & decision.assertable
-    return CrossFitted(probabilities, asserted)
+        probabilities[held] = Calibration(codes, decisions).probabilities(logits[held])
+        thresholds, assertable = (
+            np.array([getattr(decisions[c], n) for c in codes]) for n in ("threshold", "assertable")
+        )
+        asserted[held] = (probabilities[held] >= thresholds) & assertable
+    return CrossFitted(probabilities, asserted, place)
 
 
 def _ruled_out_below(labels: NDArray[np.floating], probabilities: NDArray[np.floating], threshold: float) -> float:

@@ -1,14 +1,14 @@
 """What a model reaches on labelled records. Arrays are (records, statements) in the model's order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
+from fhir_ecg.classifier.calibration import Calibration
 from fhir_ecg.classifier.training.bootstrap import Interval, area_intervals
 from fhir_ecg.classifier.training.calibration import FEWEST_POSITIVES, CrossFitted, cross_fit
 from fhir_ecg.classifier.training.metrics import (
@@ -39,53 +39,57 @@ class Measured:
     """Calibrated as the manifest says."""
     cross_fitted: CrossFitted
     """Calibrated and decided on other records of the same folds."""
+    fitted_here: bool
+    """The manifest's calibration was fitted on some of these records."""
+
+    @property
+    def ranking(self) -> tuple[NDArray[np.float64], NDArray[np.int64] | None]:
+        """What ranks the records without knowing their labels, and the parts within which it does."""
+        if self.fitted_here:
+            return self.cross_fitted.probabilities, self.cross_fitted.parts
+        return self.probabilities, None
 
 
-def measure(manifest: Manifest, labels: NDArray[np.float32], logits: NDArray[np.float64]) -> Measured:
+def measure(
+    manifest: Manifest, labels: NDArray[np.float32], logits: NDArray[np.float64], *, fitted_here: bool
+) -> Measured:
     """Calibrate logits in the model's order; the labels come in the order of STATEMENT_CODES."""
     codes = manifest.labels
     ordered = labels[:, [STATEMENT_CODES.index(code) for code in codes]]
-    decisions = [manifest.decisions[code] for code in codes]
-    slopes, intercepts = (np.array([getattr(d, name) for d in decisions]) for name in ("slope", "intercept"))
     return Measured(
         codes,
         manifest.decisions,
         ordered,
         logits,
-        expit(slopes * logits + intercepts),
+        Calibration(codes, manifest.decisions).probabilities(logits),
         cross_fit(codes, ordered, logits),
+        fitted_here,
     )
-
-
-def figures(
-    labels: NDArray[np.floating],
-    probabilities: NDArray[np.floating],
-    decisions: Mapping[str, Decision],
-    codes: Sequence[str],
-) -> dict[str, Any]:
-    """Measure calibrated probabilities against labels."""
-    thresholds = np.array([decisions[code].threshold for code in codes])
-    auc = rounded(macro_auc(labels, probabilities), FIGURE_DIGITS)
-    return {"records": len(labels), "macro_auc": auc} | _decided(labels, probabilities, probabilities >= thresholds)
 
 
 def overall(measured: Measured) -> dict[str, Any]:
     """Measure what concerns all statements together, as stored and cross-fitted."""
     labels, fitted = measured.labels, measured.cross_fitted
+    thresholds = np.array([measured.decisions[code].threshold for code in measured.codes])
     return {
-        **figures(labels, measured.probabilities, measured.decisions, measured.codes),
-        "cross_fitted": _decided(labels, fitted.probabilities, fitted.asserted),
+        "records": len(labels),
+        **_decided(labels, measured.probabilities, measured.probabilities >= thresholds),
+        "cross_fitted": _decided(labels, fitted.probabilities, fitted.asserted, fitted.parts),
     }
 
 
 def with_intervals(measured: Measured) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure `overall` with its interval, and a row of figures for each statement."""
-    intervals = area_intervals(measured.labels, measured.logits)
-    areas = areas_under_curve(measured.labels, measured.logits)
+    labels, fitted = measured.labels, measured.cross_fitted
+    stored = area_intervals(labels, measured.probabilities)
+    cross_fitted = area_intervals(labels, fitted.probabilities, fitted.parts)
+    intervals = cross_fitted if measured.fitted_here else stored
+    areas = areas_under_curve(labels, *measured.ranking)
     total = overall(measured) | {
-        "macro_auc_interval": rounded_interval(intervals.macro, FIGURE_DIGITS),
+        "macro_auc_interval": rounded_interval(stored.macro, FIGURE_DIGITS),
         "statements_with_both_classes": int(np.sum(~np.isnan(areas))),
     }
+    total["cross_fitted"]["macro_auc_interval"] = rounded_interval(cross_fitted.macro, FIGURE_DIGITS)
     rows = [
         _statement(measured, j, float(area), interval)
         for j, (area, interval) in enumerate(zip(areas, intervals.statements, strict=True))
@@ -104,10 +108,14 @@ def rounded_interval(interval: Interval, digits: int) -> list[float | None]:
 
 
 def _decided(
-    labels: NDArray[np.floating], probabilities: NDArray[np.floating], asserted: NDArray[np.bool_]
+    labels: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
+    asserted: NDArray[np.bool_],
+    parts: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     errors = [calibration_error(truth, column) for truth, column in zip(labels.T, probabilities.T, strict=True)]
     measured = {
+        "macro_auc": macro_auc(labels, probabilities, parts),
         "reference_f_max": reference_f_max(labels, probabilities),
         "cafa_f_max": cafa_f_max(labels, probabilities),
         "sample_f1_at_thresholds": sample_f1(labels, asserted),

@@ -10,14 +10,27 @@ CALIBRATION_BINS = 15
 _CAFA_THRESHOLDS = np.linspace(0, 1, 101)
 
 
-def areas_under_curve(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Compute each statement's ROC AUC by ranks (Mann-Whitney, ties count half): (statements,); nan for one class."""
-    true = labels > 0
-    positives = true.sum(axis=0)
-    pairs = positives * (len(labels) - positives)
-    wins = np.where(true, rankdata(scores, axis=0), 0).sum(axis=0) - positives * (positives + 1) / 2
+def areas_under_curve(
+    labels: NDArray[np.floating], scores: NDArray[np.floating], parts: NDArray[np.integer] | None = None
+) -> NDArray[np.float64]:
+    """Compute each statement's ROC AUC by ranks (Mann-Whitney, ties count half): (statements,); nan for one class.
+
+    Where parts (records,) are given, only records of one part are compared: scores of different parts were fitted
+    differently.
+    """
+    wins, pairs = np.zeros(labels.shape[1]), np.zeros(labels.shape[1])
+    for within in parts_of(parts, len(labels)):
+        true = labels[within] > 0
+        positives = true.sum(axis=0)
+        pairs += positives * (len(true) - positives)
+        wins += np.where(true, rankdata(scores[within], axis=0), 0).sum(axis=0) - positives * (positives + 1) / 2
     result: NDArray[np.float64] = np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
     return result
+
+
+def parts_of(parts: NDArray[np.integer] | None, records: int) -> list[NDArray[np.bool_]]:
+    """Say of each part which records are of it, or that all are of one."""
+    return [np.ones(records, bool)] if parts is None else [parts == part for part in np.unique(parts)]
 
 
 def mean_of_known(areas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -29,9 +42,11 @@ def mean_of_known(areas: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def macro_auc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
-    """Average the AUC over the statements that have both classes."""
-    return float(mean_of_known(areas_under_curve(labels, scores)))
+def macro_auc(
+    labels: NDArray[np.floating], scores: NDArray[np.floating], parts: NDArray[np.integer] | None = None
+) -> float:
+    """Average the AUC, within parts if there are, over the statements that have both classes."""
+    return float(mean_of_known(areas_under_curve(labels, scores, parts)))
 
 
 def sample_f1(labels: NDArray[np.floating], asserted: NDArray[np.bool_]) -> float:

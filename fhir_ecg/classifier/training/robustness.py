@@ -56,11 +56,11 @@ def robustness(classifier: Classifier, millivolts: NDArray[np.float32], measured
     """Measure the macro AUC of each change and its difference from the ECGs as they were recorded."""
     rows = []
     for change in CHANGES:
-        logits = logits_of_changed(classifier, millivolts, change)
-        compared = paired_difference(measured.labels, logits, measured.logits)
+        probabilities = classifier.calibrated(logits_of_changed(classifier, millivolts, change))
+        compared = paired_difference(measured.labels, probabilities, measured.probabilities)
         rows.append({
             "change": change.name,
-            "macro_auc": rounded(macro_auc(measured.labels, logits), FIGURE_DIGITS),
+            "macro_auc": rounded(macro_auc(measured.labels, probabilities), FIGURE_DIGITS),
             "difference": rounded(compared.difference, FIGURE_DIGITS),
             "difference_interval": rounded_interval(compared.interval, FIGURE_DIGITS),
         })  # fmt: skip

@@ -17,19 +17,21 @@ def normal_scores(
     return labels, generator.normal(size=labels.shape) + separation * labels
 
 
-@given(st.integers(1, 30), st.integers(0, 10_000))
-def test_a_draw_is_the_area_of_the_records_that_it_drew(records: int, seed: int) -> None:
+@given(st.integers(1, 30), st.integers(0, 10_000), st.booleans())
+def test_a_draw_is_the_area_of_the_records_that_it_drew(records: int, seed: int, split: bool) -> None:
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 2, (records, 3)).astype(float)
     scores = generator.integers(0, 5, (records, 3)) / 4
     times = _draw(records, 4, seed)
 
-    areas = _drawn_areas(labels, scores, times)
+    parts = np.arange(records) % 2 if split else None
+    areas = _drawn_areas(labels, scores, times, parts)
 
     assert times.sum(axis=0).tolist() == [records] * 4
     for drawn, expected in zip(areas, times.T.astype(int), strict=True):
         chosen = np.repeat(np.arange(records), expected)
-        np.testing.assert_allclose(drawn, areas_under_curve(labels[chosen], scores[chosen]))
+        wanted = areas_under_curve(labels[chosen], scores[chosen], None if parts is None else parts[chosen])
+        np.testing.assert_allclose(drawn, wanted)
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_claim() -> None:
@@ -56,8 +58,8 @@ def test_a_statement_without_positives_has_no_interval_and_spoils_no_mean() -> N
 def test_the_same_seed_gives_the_same_interval() -> None:
     labels, scores = normal_scores(np.random.default_rng(2), 100, 2, 0.5)
 
-    assert area_intervals(labels, scores, 50) == area_intervals(labels, scores, 50)
-    assert area_intervals(labels, scores, 50) != area_intervals(labels, scores, 50, seed=2)
+    assert area_intervals(labels, scores, draws=50) == area_intervals(labels, scores, draws=50)
+    assert area_intervals(labels, scores, draws=50) != area_intervals(labels, scores, draws=50, seed=2)
 
 
 def test_a_better_model_is_told_from_noise() -> None:

@@ -5,7 +5,9 @@ import pytest
 from scipy.special import logit
 
 from fhir_ecg.classifier.training.answers import answers
+from fhir_ecg.classifier.training.calibration import fit_decisions
 from fhir_ecg.classifier.training.evaluation import measure, rounded, with_intervals
+from fhir_ecg.classifier.training.metrics import areas_under_curve, macro_auc
 from fhir_ecg.classifier.weights import Decision, Manifest
 from fhir_ecg.ecg.contradictions import RULES
 from fhir_ecg.ecg.statements import STATEMENT_CODES
@@ -42,7 +44,7 @@ def drawn(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def test_labels_are_brought_into_the_models_order() -> None:
     labels, logits = drawn()
 
-    measured = measure(manifest(), labels, logits)
+    measured = measure(manifest(), labels, logits, fitted_here=False)
 
     for j, code in enumerate(CODES):
         assert (measured.labels[:, j] == labels[:, STATEMENT_CODES.index(code)]).all()
@@ -51,7 +53,7 @@ def test_labels_are_brought_into_the_models_order() -> None:
 def test_counts_of_a_statement_add_up_and_figures_follow_from_them() -> None:
     labels, logits = drawn()
 
-    total, rows = with_intervals(measure(manifest(), labels, logits))
+    total, rows = with_intervals(measure(manifest(), labels, logits, fitted_here=False))
 
     assert [row["code"] for row in rows] == list(CODES)
     for row in rows[:4]:
@@ -69,7 +71,7 @@ def test_counts_of_a_statement_add_up_and_figures_follow_from_them() -> None:
 def test_what_does_not_occur_has_no_figure() -> None:
     labels, logits = drawn()
 
-    _, rows = with_intervals(measure(manifest(), labels, logits))
+    _, rows = with_intervals(measure(manifest(), labels, logits, fitted_here=False))
 
     absent = rows[CODES.index("WPW")]
     assert (absent["auc"], absent["auc_interval"], absent["sensitivity"]) == (None, [None, None], None)
@@ -80,7 +82,7 @@ def test_few_positives_have_an_area_without_an_interval() -> None:
     labels, logits = drawn()
     labels[:4, STATEMENT_CODES.index("WPW")] = 1
 
-    _, rows = with_intervals(measure(manifest(), labels, logits))
+    _, rows = with_intervals(measure(manifest(), labels, logits, fitted_here=False))
 
     absent = rows[CODES.index("WPW")]
     assert absent["auc"] is not None
@@ -92,10 +94,33 @@ def test_fitting_on_the_measured_records_is_told_from_cross_fitting() -> None:
     labels = (generator.uniform(size=(RECORDS, len(STATEMENT_CODES))) < 0.3).astype(np.float32)
     noise = generator.normal(size=(RECORDS, len(CODES)))
 
-    total, _ = with_intervals(measure(manifest(), labels, noise))
+    total, _ = with_intervals(measure(manifest(), labels, noise, fitted_here=False))
 
     assert total["cross_fitted"]["negative_log_likelihood"] < total["negative_log_likelihood"]
     assert total["cross_fitted"]["pooled_calibration_error"] < total["pooled_calibration_error"]
+
+
+def test_where_the_calibration_was_fitted_statements_are_ranked_by_what_did_not_know_their_labels() -> None:
+    generator = np.random.default_rng(7)
+    labels = (generator.uniform(size=(RECORDS, len(STATEMENT_CODES))) < 0.3).astype(np.float32)
+    logits = generator.normal(size=(RECORDS, len(CODES)))
+    ordered = labels[:, [STATEMENT_CODES.index(code) for code in CODES]]
+    fitted = manifest(**fit_decisions(CODES, ordered, logits))
+
+    here = measure(fitted, labels, logits, fitted_here=True)
+    total, rows = with_intervals(here)
+
+    parts = here.cross_fitted.parts
+    assert sorted(np.bincount(parts)) == [RECORDS // 5] * 5
+    assert [row["auc"] for row in rows] == [
+        round(area, 3) for area in areas_under_curve(ordered, here.cross_fitted.probabilities, parts)
+    ]
+    assert total["cross_fitted"]["macro_auc"] == pytest.approx(np.mean([row["auc"] for row in rows]), abs=0.001)
+    low, high = total["cross_fitted"]["macro_auc_interval"]
+    assert low < total["cross_fitted"]["macro_auc"] < high
+    assert total["macro_auc"] == round(macro_auc(ordered, here.probabilities), 5)
+    # Of noise, only what was fitted on the same records makes anything.
+    assert total["cross_fitted"]["macro_auc"] < total["macro_auc"]
 
 
 def test_rules_and_limits_are_counted() -> None:
@@ -104,7 +129,7 @@ def test_rules_and_limits_are_counted() -> None:
     probabilities = np.array([[0.9, 0.1, 0.8, 0.1, 0.1], [0.9, 0.9, 0.1, 0.6, 0.1], [0.9, 0.9, 0.3, 0.1, 0.9]])
     labels = label_rows({"AFIB"}, {"SR", "NORM"}, {"SR", "IMI"})
 
-    counted = answers(measure(never, labels, logit(probabilities)))
+    counted = answers(measure(never, labels, logit(probabilities), fitted_here=False))
 
     assert counted["indeterminate_because"] == {
         "between_limits": round(1 / 15, 5),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from locations import REPOSITORY
@@ -13,6 +14,7 @@ from torch import nn
 
 from fhir_ecg.classifier.architecture import build_network, load_network
 from fhir_ecg.classifier.branch import Branch
+from fhir_ecg.classifier.calibration import Calibration
 from fhir_ecg.classifier.export import exported_graph, inference_graph
 from fhir_ecg.classifier.inference import Classifier
 from fhir_ecg.classifier.onnx_network import OnnxNetwork
@@ -30,6 +32,7 @@ COMMITTEE = Structure(
         Branch(kind="morphology", widths=(8, 12, 16)),
         Branch(kind="global", widths=(8, 8, 8, 12), kernel=15),
         Branch(kind="state-space", widths=(8, 12), layers=2),
+        Branch(kind="state-space", widths=(12,), within_leads=(8, 8), layers=2),
     ),
     71,
 )
@@ -87,10 +90,21 @@ def test_calibrated_probabilities_of_the_shipped_model_are_torch_s(leads: NDArra
     classifier = Classifier(SHIPPED)
     with torch.inference_mode():
         logits = load_network(SHIPPED.manifest.structure, SHIPPED.tensors)(torch.from_numpy(leads)).double().numpy()
-    decisions = [SHIPPED.manifest.decisions[code] for code in SHIPPED.manifest.labels]
-    wanted = expit([d.slope for d in decisions] * logits + [d.intercept for d in decisions])
+    wanted = Calibration(SHIPPED.manifest.labels, SHIPPED.manifest.decisions).probabilities(logits)
 
     np.testing.assert_allclose(classifier.probabilities(leads), wanted, rtol=0, atol=1e-6)
+
+
+def test_a_convolution_has_an_offset_where_the_network_has_one() -> None:
+    """One that is computed, if only to zero, would keep ONNX Runtime from joining it with what stands behind it."""
+    names = {f"{name}.bias" for name, part in build_network(COMMITTEE).named_modules() if hasattr(part, "kernel_size")}
+    graph = onnx.load_model_from_string(exported_graph(COMMITTEE)).graph
+
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    offsets = {name for node in convolutions for name in node.input[2:]}
+    assert len(convolutions) > 20
+    assert offsets == names & set(build_network(COMMITTEE).state_dict())
+    assert len(offsets) == 3
 
 
 def test_a_graph_holds_neither_weights_nor_paths() -> None:

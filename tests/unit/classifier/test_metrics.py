@@ -68,6 +68,21 @@ def test_areas_count_the_pairs_that_are_ordered_right(arrays: tuple[np.ndarray, 
         assert area == pytest.approx(np.mean(wins)) if wins else np.isnan(area)
 
 
+@given(labels_and_probabilities(), st.lists(st.integers(0, 2), min_size=6, max_size=6))
+def test_within_parts_only_their_own_pairs_are_counted(arrays: tuple[np.ndarray, np.ndarray], drawn: list[int]) -> None:
+    labels, scores = arrays
+    parts = np.array(drawn[: len(labels)])
+    found = areas_under_curve(labels, scores, parts)
+    for truth, column, area in zip(labels.T, scores.T, found, strict=True):
+        wins = [
+            1.0 if column[i] > column[j] else 0.5 if column[i] == column[j] else 0.0
+            for i in np.flatnonzero(truth > 0)
+            for j in np.flatnonzero(truth == 0)
+            if parts[i] == parts[j]
+        ]
+        assert area == pytest.approx(np.mean(wins)) if wins else np.isnan(area)
+
+
 def test_sample_f1_averages_over_records() -> None:
     labels = np.array([[1, 1, 0], [0, 0, 1.0], [0, 0, 0]])
     asserted = np.array([[True, False, False], [False, False, True], [False, False, False]])

@@ -132,7 +132,7 @@ def test_figures_and_a_comparison_are_printed_as_json(evaluate: Run, tiny: Path,
     assert {"macro_auc", "reference_f_max", "sample_f1_at_thresholds", "mean_calibration_error"} <= figures.keys()
     assert "statements" not in figures
     assert figures["against"]["macro_auc"] == 1
-    assert figures["against"]["difference"] == pytest.approx(figures["macro_auc"] - 1, abs=1e-5)
+    assert figures["against"]["difference"] == pytest.approx(figures["cross_fitted"]["macro_auc"] - 1, abs=1e-5)
     assert figures["against"]["share_above_0"] == 0
 
 
@@ -217,7 +217,7 @@ def test_a_committees_branches_are_named_with_their_epochs() -> None:
     branches = (
         Branch(kind="rhythm", widths=(8, 8)),
         Branch(kind="global", widths=(8, 8, 8), kernel=5),
-        Branch(kind="state-space", widths=(8,), layers=2),
+        Branch(kind="state-space", widths=(8,), layers=2, within_leads=(12, 16)),
     )
     manifest = Manifest(
         name="committee",
@@ -238,6 +238,7 @@ def test_a_committees_branches_are_named_with_their_epochs() -> None:
     ]  # fmt: skip
     assert [b.get("teacher_share") for b in described["branches"]] == [None, 0.5, None]
     assert [b.get("layers") for b in described["branches"]] == [None, None, 2]
+    assert "of widths 12, 16 within leads, then 8 and" in _branch(described["branches"][2])
     assert "30 epochs, 2 layers, read in windows of 2.5 s" in _branch(described["branches"][2])
     assert "12 epochs, targets 50 % from branches trained before it" in _branch(described["branches"][1])
     assert sum(branch["parameters"] for branch in described["branches"]) == described["parameters"]

@@ -7,12 +7,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.numpy import save_file
+from scipy.special import expit
 
 from fhir_ecg.classifier.export import exported_graph
 from fhir_ecg.classifier.inference import Classifier
 from fhir_ecg.classifier.network import EcgNetwork
 from fhir_ecg.classifier.weights import MANIFEST_KEY, Decision, Manifest, WeightsError, read_weights, write_weights
 from fhir_ecg.ecg.statements import STATEMENT_CODES
+from fhir_ecg.ecg.synthesis import EXAMPLES, synthesise
 
 MANIFEST = Manifest(
     name="test",
@@ -67,6 +69,31 @@ def test_one_changed_bit_changes_the_digest(path: Path, tmp_path: Path) -> None:
     changed.write_bytes(body)
 
     assert read_weights(changed).sha256 != read_weights(path).sha256
+
+
+@pytest.mark.parametrize("other", ["AFIB", "HEARTBURN"])
+def test_a_statement_is_calibrated_by_other_statements_of_the_model_alone(other: str) -> None:
+    described = MANIFEST.model_dump()
+    described["decisions"]["AFIB"]["others"] = {"SR": -0.1, other: 0.2}
+
+    with pytest.raises(ValidationError, match=f"AFIB is calibrated by \\['{other}'\\]"):
+        Manifest.model_validate(described)
+
+
+def test_others_logits_move_a_probability_as_the_manifest_says(path: Path, tmp_path: Path, graph: bytes) -> None:
+    moved = MANIFEST.decisions | {"AFIB": MANIFEST.decisions["AFIB"].model_copy(update={"others": {"SR": -0.5}})}
+    write_weights(
+        tmp_path / "moved", MANIFEST.model_copy(update={"decisions": moved}), read_weights(path).tensors, graph
+    )
+    recording = synthesise(EXAMPLES["normal-sinus-rhythm"], 10, 500, seed=1)
+
+    plain, coupled = (Classifier.from_file(file).predict(recording) for file in (path, tmp_path / "moved"))
+
+    before, after = ({score.code: score for score in prediction.scores} for prediction in (plain, coupled))
+    assert [score.logit for score in plain.scores] == [score.logit for score in coupled.scores]
+    assert {code for code in before if before[code].probability != after[code].probability} == {"AFIB"}
+    margin = 0.9 * before["AFIB"].logit - 0.1 - 0.5 * before["SR"].logit
+    assert after["AFIB"].probability == pytest.approx(expit(margin))
 
 
 def test_what_is_no_weights_file_is_refused(path: Path, tmp_path: Path) -> None:
