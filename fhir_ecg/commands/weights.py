@@ -8,12 +8,15 @@ from shutil import copyfile
 import click
 from safetensors import SafetensorError
 
+from fhir_ecg.classifier.toeplitz import TAPS
 from fhir_ecg.classifier.weights import Weights, WeightsError, read_weights, write_weights
 from fhir_ecg.settings import Settings
 
 CHECKPOINT_FILE = "ecg_model.pth"
 
 _HUB_ID = re.compile(r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?")
+_NOT_LEARNT = frozenset({"running_mean", "running_var", "num_batches_tracked", TAPS})
+"""Tensors that are counted or worked out from others."""
 _BY_HAND = f"or download its {CHECKPOINT_FILE} by hand and give the path"
 
 
@@ -27,7 +30,9 @@ def describe_weights(settings: Settings) -> str:
         raise click.ClickException(str(error)) from error
     described = {
         "sha256": weights.sha256,
-        "parameters": sum(tensor.size for tensor in weights.tensors.values()),
+        "parameters": sum(
+            tensor.size for name, tensor in weights.tensors.items() if name.rpartition(".")[2] not in _NOT_LEARNT
+        ),
         "manifest": weights.manifest.model_dump(),
     }
     return orjson.dumps(described, option=orjson.OPT_INDENT_2).decode()
