@@ -39,8 +39,10 @@ class Branch(BaseModel):
     @model_validator(mode="after")
     def _settings_fit_the_kind(self) -> Self:
         if self.kind == "state-space":
-            if self.within_leads and len(self.widths) != 1:
-                raise ValueError("a branch that looks within leads has one width besides, that of its layers")
+            if self.within_leads and (
+                len(self.widths) != 1 or self.kernel != type(self).model_fields["kernel"].default
+            ):
+                raise ValueError("a branch that looks within leads has one width besides, and kernels that are not set")
             return self
         if len(self.widths) < 2:
             raise ValueError(f"a {self.kind} branch needs at least 2 widths")

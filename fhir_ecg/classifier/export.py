@@ -106,14 +106,13 @@ def _drop_zero_offsets(model: "ModelProto") -> None:
     They are zero, but beside them ONNX Runtime joins a convolution neither with the norm and the activation behind it
     nor with its layout of channels in blocks.
     """
-    nodes = model.graph.node
-    makers = {output: node for node in nodes for output in node.output}
-    for node in nodes:
+    from onnxscript.optimizer import remove_unused_nodes
+
+    makers = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
         if node.op_type == "Conv" and len(node.input) > 2 and _is_made_of_zeros(node.input[2], makers):
             del node.input[2]
-    while unused := _unused(model):
-        for node in unused:
-            nodes.remove(node)
+    remove_unused_nodes(model)
 
 
 def _is_made_of_zeros(name: str, makers: Mapping[str, "NodeProto"]) -> bool:
@@ -125,11 +124,6 @@ def _is_made_of_zeros(name: str, makers: Mapping[str, "NodeProto"]) -> bool:
     if node.op_type in {"Expand", "CastLike"}:
         return _is_made_of_zeros(node.input[0], makers)
     return any(held.name == "value" and not to_array(held.t).any() for held in node.attribute)
-
-
-def _unused(model: "ModelProto") -> list["NodeProto"]:
-    wanted = {name for node in model.graph.node for name in node.input} | {out.name for out in model.graph.output}
-    return [node for node in model.graph.node if wanted.isdisjoint(node.output)]
 
 
 def _forget_where_it_was_made(model: "ModelProto") -> None:

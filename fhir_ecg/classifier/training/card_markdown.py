@@ -77,7 +77,8 @@ def _branch(branch: Row) -> str:
         within = f"{_list(branch['within_leads'])} within leads, then " if branch.get("within_leads") else ""
         widths = within + _list(branch["widths"])
         stopped = f", stopped after {branch['stop_after']}" if branch.get("stop_after") else ""
-        made_of = f" of widths {widths} and kernel {branch['kernel']}, {_value(branch['epochs'])} epochs{stopped}"
+        kernel = "" if branch.get("within_leads") else f" and kernel {branch['kernel']}"
+        made_of = f" of widths {widths}{kernel}, {_value(branch['epochs'])} epochs{stopped}"
         if "layers" in branch:
             made_of += f", {branch['layers']} layers, read in windows of {branch['window_seconds']:g} s"
         if branch.get("teacher_share"):

@@ -238,7 +238,7 @@ def test_a_committees_branches_are_named_with_their_epochs() -> None:
     ]  # fmt: skip
     assert [b.get("teacher_share") for b in described["branches"]] == [None, 0.5, None]
     assert [b.get("layers") for b in described["branches"]] == [None, None, 2]
-    assert "of widths 12, 16 within leads, then 8 and" in _branch(described["branches"][2])
+    assert "of widths 12, 16 within leads, then 8, 30 epochs, 2 layers" in _branch(described["branches"][2])
     assert "30 epochs, 2 layers, read in windows of 2.5 s" in _branch(described["branches"][2])
     assert "12 epochs, targets 50 % from branches trained before it" in _branch(described["branches"][1])
     assert sum(branch["parameters"] for branch in described["branches"]) == described["parameters"]

@@ -156,8 +156,9 @@ def test_filters_within_leads_are_as_long_as_what_the_stages_leave(stages: int, 
 
 
 def test_the_first_stage_of_all_leads_is_one_where_leads_are_looked_at_before() -> None:
-    with pytest.raises(ValidationError, match="has one width besides"):
-        Branch(kind="state-space", widths=(8, 12), within_leads=(8,))
+    for setting in ({"widths": (8, 12)}, {"widths": (12,), "kernel": 5}):
+        with pytest.raises(ValidationError, match="has one width besides, and kernels that are not set"):
+            Branch(kind="state-space", within_leads=(8,), **setting)
 
 
 def test_whole_channels_are_left_out_of_a_record() -> None:
